@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The interface a storage engineer implements to make a disk.
+//
+// A driver answers block requests: it is asked for its geometry once and then
+// gets a stream of requests per queue. The SDK serves the same driver over any
+// transport (kernel module `buse`, FUSE + loop) and runs the process around it
+// (control socket, sandbox, threads); see drivers/sdk/main.h and the complete
+// driver in drivers/example.
+//
+// Life cycle of a driver process:
+//   DriverDefinition::provision     once in the volume's life, creates the backing store
+//   DriverDefinition::open          in each process, gives the Driver below
+//   Driver::OpenQueue, then Submit  once per queue; all further calls on the queue's thread
+//   ~Driver                         after every queue is closed and every request is answered
+//   DriverDefinition::deprovision   once, removes the backing store
+//
+// Synchronous drivers derive from SyncDriver and write plain functions.
+// Asynchronous ones implement Driver and complete requests later, usually by
+// operations on the queue's io_uring.
+#ifndef DISKD_DRIVERS_SDK_DRIVER_H_
+#define DISKD_DRIVERS_SDK_DRIVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace diskd::sdk {
+
+// What the disk looks like to the kernel. Units are bytes.
+struct Geometry {
+  uint64_t size_bytes = 0;  // multiple of logical_block_bytes
+  uint32_t logical_block_bytes = 512;
+  uint32_t physical_block_bytes = 4096;
+  uint32_t io_opt_bytes = 0;  // 0: no preference
+  bool read_only = false;
+  // True: completed writes may be lost in a power cut until a kFlush completes.
+  bool volatile_cache = false;
+  // True: the driver honours Request::fua itself; else the kernel sends a flush after the write.
+  bool fua = false;
+  bool discard = false;
+  bool write_zeroes = false;
+  uint32_t discard_granularity_bytes = 4096;
+};
+
+enum class Op : uint8_t { kRead, kWrite, kFlush, kDiscard, kWriteZeroes };
+
+// One block request. Owned by the transport; valid until Complete() is called.
+//
+// Results are errno values on this path (0 or positive: EIO, ENOSPC, ...) because that is what
+// the kernel takes and because a result must not allocate.
+class Request {
+ public:
+  Op op = Op::kRead;
+  bool fua = false;       // kWrite, kWriteZeroes: durable before completion
+  bool no_unmap = false;  // kWriteZeroes: keep the range allocated
+  uint32_t length = 0;    // bytes; 0 for kFlush
+  uint64_t offset = 0;    // bytes; offset + length <= size_bytes, multiples of the logical block
+  std::byte* data = nullptr;    // kRead: fill length bytes; kWrite: holds them; else nullptr
+  void* driver_data = nullptr;  // for the driver, nullptr when submitted
+
+  // Answers the request: exactly once, on the queue's thread, with 0 or a positive errno.
+  // The request must not be touched afterwards.
+  void Complete(int error) { complete_(this, error); }
+
+ protected:
+  using CompleteFunction = void (*)(Request*, int error);
+  explicit Request(CompleteFunction complete) : complete_(complete) {}
+  ~Request() = default;
+
+ private:
+  CompleteFunction complete_;
+};
+
+class QueueIo;  // drivers/sdk/queue_io.h: the queue's io_uring
+
+// A driver's view of one queue: everything happens on the queue's own thread, so its members
+// need no locks. State shared between queues does.
+class Queue {
+ public:
+  virtual ~Queue() = default;
+
+  // Starts a request. May complete it at once or later; must not block for long (the other
+  // requests of the queue wait meanwhile). Requests in flight may complete in any order.
+  virtual void Submit(Request& request) = 0;
+
+  // Called after each batch of Submit calls; a place to start what Submit collected.
+  virtual void CommitBatch() {}
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  // Constant for the life of the object. Any thread.
+  virtual Geometry geometry() const = 0;
+
+  // Called on the queue's thread before its first request. `io` outlives the Queue.
+  virtual absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(int index, QueueIo& io) = 0;
+};
+
+// Base of drivers that answer in the calling thread. The functions run on several queue threads
+// at once; each returns 0 or a positive errno.
+class SyncDriver : public Driver {
+ public:
+  virtual int Read(uint64_t offset, absl::Span<std::byte> into) = 0;
+  virtual int Write(uint64_t offset, absl::Span<const std::byte> from, bool fua) = 0;
+  virtual int Flush() { return 0; }
+  virtual int Discard(uint64_t offset, uint64_t length);      // EOPNOTSUPP
+  virtual int WriteZeroes(uint64_t offset, uint64_t length);  // EOPNOTSUPP
+
+  absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(int index, QueueIo& io) final;
+};
+
+// What the volume was created with; handed to every function of a DriverDefinition.
+struct VolumeConfig {
+  std::string volume_id;
+  uint64_t size_bytes = 0;
+  uint32_t logical_block_bytes = 0;  // 0: the driver's choice
+  bool read_only = false;
+  std::string state_dir;  // the volume's own directory, exists, writable by the driver
+  std::map<std::string, std::string> parameters;  // checked against the definition's list
+};
+
+struct ParameterDefinition {
+  std::string name;
+  std::string description;  // one line for `diskctl driver ls`
+};
+
+// What a driver executable offers. The functions return statuses whose message tells the user
+// what to change: INVALID_ARGUMENT (parameters), NOT_FOUND (missing backing store or directory),
+// ALREADY_EXISTS, RESOURCE_EXHAUSTED (no space), FAILED_PRECONDITION, INTERNAL.
+struct DriverDefinition {
+  std::string name;         // as in `volume create --driver NAME`
+  std::string description;  // one line
+  std::vector<ParameterDefinition> parameters;
+  // Creates the backing store. Called again after a crash: the same config must succeed again.
+  absl::Status (*provision)(const VolumeConfig&) = nullptr;  // nullptr: nothing to create
+  // Removes it. Missing is success.
+  absl::Status (*deprovision)(const VolumeConfig&) = nullptr;
+  absl::StatusOr<std::unique_ptr<Driver>> (*open)(const VolumeConfig&) = nullptr;
+};
+
+}  // namespace diskd::sdk
+
+#endif  // DISKD_DRIVERS_SDK_DRIVER_H_

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR Apache-2.0 */
+/*
+ * User-space ABI of the buse module: block devices served by processes.
+ *
+ * Three kinds of nodes:
+ *   /dev/buse-control  control plane, the ioctls with BUSE_CTL_ below
+ *   /dev/busecN        server end of device N, the ioctls with BUSE_SRV_
+ *   /dev/buseN         the disk itself
+ *
+ * Every structure has fixed-width members, no implicit padding, and a layout
+ * pinned by static assertions at the end of this file. Members named
+ * "reserved" must be zero; the kernel refuses other values with EINVAL.
+ * docs/kernel-abi.md describes the protocol in prose.
+ */
+#ifndef _UAPI_LINUX_BUSE_H
+#define _UAPI_LINUX_BUSE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define BUSE_ABI_VERSION	1
+
+#define BUSE_NAME_LEN		128	/* with the terminating NUL */
+#define BUSE_MAX_DEVICES	4096
+#define BUSE_MAX_QUEUES		64
+#define BUSE_MAX_QUEUE_DEPTH	1024
+#define BUSE_MAX_IO_BYTES	(4U << 20)
+#define BUSE_MAX_POOL_BYTES	(256U << 20)
+
+#define BUSE_INDEX_ANY		0xffffffffU
+
+/* Device attributes, struct buse_params.attributes. */
+#define BUSE_ATTR_READ_ONLY	(1U << 0)
+#define BUSE_ATTR_VOLATILE_CACHE (1U << 1)	/* needs BUSE_OP_FLUSH */
+#define BUSE_ATTR_FUA		(1U << 2)	/* BUSE_REQ_FUA is understood */
+#define BUSE_ATTR_DISCARD	(1U << 3)
+#define BUSE_ATTR_WRITE_ZEROES	(1U << 4)
+#define BUSE_ATTR_ROTATIONAL	(1U << 5)
+#define BUSE_ATTR_ALL		((1U << 6) - 1)
+
+/*
+ * Geometry and limits of a device. Zero in a member marked (*) selects the
+ * default; BUSE_CTL_CREATE and BUSE_CTL_INFO return the values in force.
+ */
+struct buse_params {
+	__u64 size_bytes;		/* multiple of logical_block_bytes */
+	__u32 attributes;		/* BUSE_ATTR_* */
+	__u32 logical_block_bytes;	/* (*) 512, 1024, 2048 or 4096 */
+	__u32 physical_block_bytes;	/* (*) power of two >= logical */
+	__u32 io_min_bytes;		/* (*) */
+	__u32 io_opt_bytes;		/* (*) 0: none */
+	__u32 max_io_bytes;		/* (*) largest read or write */
+	__u32 discard_granularity_bytes;/* (*) */
+	__u32 max_discard_bytes;	/* (*) also bounds write zeroes */
+	__u32 nr_queues;		/* (*) hardware queues */
+	__u32 queue_depth;		/* (*) requests in flight per queue */
+	__u32 pool_bytes;		/* (*) data memory per queue */
+	__u32 park_limit_ms;		/* 0: wait for a new server for ever */
+	__u32 reserved[4];
+};
+
+/* Device states, struct buse_info.state. */
+enum buse_state {
+	BUSE_STATE_CREATED	= 0,	/* server end exists, no disk yet */
+	BUSE_STATE_LIVE		= 1,	/* disk exists, every queue is served */
+	BUSE_STATE_PARKED	= 2,	/* disk exists, a queue has no server */
+	BUSE_STATE_FAILING	= 3,	/* park limit ran out: I/O gets EIO */
+	BUSE_STATE_STOPPED	= 4,	/* the disk is gone, destroy is next */
+};
+
+struct buse_info {
+	__u32 index;
+	__u32 state;			/* enum buse_state */
+	__u32 openers;			/* of the disk */
+	__u32 servers;			/* open server ends with a queue */
+	__u32 disk_major;		/* 0 while there is no disk */
+	__u32 disk_minor;
+	__u32 server_major;
+	__u32 server_minor;
+	__u64 redelivered;		/* requests delivered more than once */
+	__u64 stale_completions;	/* ignored: wrong tag or generation */
+	struct buse_params params;
+	char name[BUSE_NAME_LEN];	/* unique, printable, no '/' */
+	__u32 reserved[4];
+};
+
+/* BUSE_CTL_CREATE: in index (or BUSE_INDEX_ANY), name, params; out all. */
+/* BUSE_CTL_INFO: in index; out all. */
+
+/* BUSE_CTL_START, _STOP, _DESTROY, _RESIZE. */
+#define BUSE_STOP_FORCE		(1U << 0)	/* fail I/O first, ignore openers */
+
+struct buse_command {
+	__u32 index;
+	__u32 flags;			/* BUSE_STOP_FORCE with STOP, else 0 */
+	__u64 value;			/* new size in bytes with RESIZE, else 0 */
+};
+
+/* BUSE_CTL_LIST: indices >= first, ascending, at most BUSE_LIST_MAX. */
+#define BUSE_LIST_MAX		62
+
+struct buse_list {
+	__u32 first;			/* in */
+	__u32 count;			/* out */
+	__u32 index[BUSE_LIST_MAX];	/* out */
+};
+
+#define BUSE_CTL_CREATE		_IOWR('B', 0x01, struct buse_info)
+#define BUSE_CTL_START		_IOW('B', 0x02, struct buse_command)
+#define BUSE_CTL_STOP		_IOW('B', 0x03, struct buse_command)
+#define BUSE_CTL_DESTROY	_IOW('B', 0x04, struct buse_command)
+#define BUSE_CTL_INFO		_IOWR('B', 0x05, struct buse_info)
+#define BUSE_CTL_LIST		_IOWR('B', 0x06, struct buse_list)
+#define BUSE_CTL_RESIZE		_IOW('B', 0x07, struct buse_command)
+
+/*
+ * Server end. One open file of /dev/busecN serves one queue, chosen once by
+ * BUSE_SRV_ATTACH; then mmap(0, map_bytes) gives the queue's shared memory:
+ *
+ *   0            struct buse_ring_header
+ *   sq_offset    struct buse_request[ring_entries]     kernel -> server
+ *   cq_offset    struct buse_completion[ring_entries]  server -> kernel
+ *   data_offset  request data, found by buse_request.data_offset
+ *
+ * When the last file attached to a queue is closed, the queue's requests stay
+ * with the kernel and are delivered again, with new generations, to the next
+ * file that attaches.
+ */
+struct buse_attach {
+	__u32 queue;			/* in */
+	__u32 abi_version;		/* in: BUSE_ABI_VERSION */
+	__u64 map_bytes;		/* out */
+	__u32 ring_entries;		/* out: power of two >= queue_depth */
+	__u32 queue_depth;		/* out: tags are below this */
+	__u32 sq_offset;		/* out */
+	__u32 cq_offset;		/* out */
+	__u32 data_offset;		/* out */
+	__u32 reserved[3];
+};
+
+/*
+ * BUSE_SRV_ENTER: take every completion below cq_tail, then wait until
+ * sq_tail differs from the server's own head. The argument is one packed
+ * word: bits 0-31 the server's sq head, the flag bits below, and the longest
+ * time to spin before sleeping, in microseconds, in bits 40-55.
+ * Returns 0 when there is something to serve or BUSE_ENTER_NOWAIT was given.
+ * EINTR: a signal came. ENODEV: the device is being destroyed, close the file.
+ * EPROTO: the server broke the protocol, its queue is parked; close the file.
+ */
+#define BUSE_ENTER_NOWAIT	(1ULL << 32)
+#define BUSE_ENTER_SPIN_SHIFT	40
+#define BUSE_ENTER_SPIN_MAX_US	0xffffULL
+
+#define BUSE_SRV_ATTACH		_IOWR('B', 0x41, struct buse_attach)
+#define BUSE_SRV_ENTER		_IO('B', 0x42)
+
+/* Head and tail count for ever, modulo 2^32; mask with ring_entries - 1. */
+struct buse_ring_header {
+	__u32 sq_tail;			/* written by the kernel */
+	__u32 reserved0[15];
+	__u32 cq_tail;			/* written by the server */
+	__u32 reserved1[15];
+};
+
+enum buse_op {
+	BUSE_OP_READ		= 0,	/* fill data with length bytes */
+	BUSE_OP_WRITE		= 1,	/* data holds length bytes */
+	BUSE_OP_FLUSH		= 2,	/* no range: completed writes -> durable */
+	BUSE_OP_DISCARD		= 3,
+	BUSE_OP_WRITE_ZEROES	= 4,
+};
+
+#define BUSE_REQ_FUA		(1U << 0)	/* durable before completion */
+#define BUSE_REQ_NO_UNMAP	(1U << 1)	/* write zeroes: keep allocated */
+#define BUSE_REQ_REDELIVERED	(1U << 2)	/* an earlier server may have done it */
+
+struct buse_request {
+	__u64 offset;			/* bytes */
+	__u64 sequence;			/* order of arrival on this device */
+	__u32 length;			/* bytes */
+	__u32 data_offset;		/* from the start of the mapping */
+	__u32 generation;		/* echo in the completion */
+	__u16 tag;			/* echo in the completion */
+	__u8  op;			/* enum buse_op */
+	__u8  flags;			/* BUSE_REQ_* */
+};
+
+struct buse_completion {
+	__u32 generation;
+	__u16 tag;
+	__u16 reserved;
+	__s32 result;			/* 0 or a negative errno */
+	__u32 reserved1;
+};
+
+#ifdef __cplusplus
+#define BUSE_ABI_ASSERT(cond) static_assert(cond, #cond)
+#else
+#define BUSE_ABI_ASSERT(cond) _Static_assert(cond, #cond)
+#endif
+
+BUSE_ABI_ASSERT(sizeof(struct buse_params) == 72);
+BUSE_ABI_ASSERT(sizeof(struct buse_info) == 264);
+BUSE_ABI_ASSERT(sizeof(struct buse_command) == 16);
+BUSE_ABI_ASSERT(sizeof(struct buse_list) == 256);
+BUSE_ABI_ASSERT(sizeof(struct buse_attach) == 48);
+BUSE_ABI_ASSERT(sizeof(struct buse_ring_header) == 128);
+BUSE_ABI_ASSERT(sizeof(struct buse_request) == 32);
+BUSE_ABI_ASSERT(sizeof(struct buse_completion) == 16);
+BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_ring_header, cq_tail) == 64);
+BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_info, params) == 48);
+BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_info, name) == 120);
+BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_request, generation) == 24);
+
+#endif /* _UAPI_LINUX_BUSE_H */
