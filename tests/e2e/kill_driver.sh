@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# kill -9 of the driver process in the middle of verified I/O: no error, nothing lost, and I/O
+# goes on within a second.
+. "$(dirname "$0")/lib.sh"
+KILLS=${KILLS:-8}
+STALL_LIMIT_MS=${STALL_LIMIT_MS:-1000}
+
+start_agent
+for driver in file memory; do
+  step "$driver: $KILLS kills under fio --verify"
+  diskctl volume create "kill-$driver" --driver "$driver" --size 256MiB >/dev/null
+  device=$(attach "kill-$driver")
+  fio --name=verify --filename="$device" --ioengine=libaio --direct=1 --bs=4k --iodepth=16 \
+    --rw=randwrite --size=192m --verify=crc32c --verify_fatal=1 --verify_backlog=512 \
+    --time_based --runtime=$((KILLS + 3)) --max_latency=0 --output-format=json \
+    --output="$WORK/fio.json" >/dev/null 2>"$WORK/fio.err" &
+  fio=$!
+  kills=0
+  for _ in $(seq "$KILLS"); do
+    # Not at a fixed phase of the I/O, but the same in each run.
+    sleep "0.$((3 + kills * 7 % 6))"
+    wait_for 5 test "$(driver_pid "kill-$driver")" -gt 1 || fail "no driver process within 5 s"
+    kill_driver "kill-$driver"
+    kills=$((kills + 1))
+    kill -0 $fio 2>/dev/null || fail "fio ended early: $(cat "$WORK/fio.err")"
+  done
+  rc=0
+  wait $fio || rc=$?
+  [ $rc = 0 ] || fail "fio after $kills kills: exit code $rc: $(cat "$WORK/fio.err")"
+  stall_ms=$(json 'int(max(d["jobs"][0][o]["clat_ns"]["max"] for o in ("read","write")) / 1e6)' <"$WORK/fio.json")
+  restarts=$(diskctl -o json volume get "kill-$driver" | json 'd["volume"]["attachment"]["driverRestarts"]')
+  printf 'driver %s: %s kills, %s restarts, longest stall %s ms\n' "$driver" "$kills" "$restarts" "$stall_ms"
+  [ "$restarts" -ge "$kills" ] || fail "$restarts restarts after $kills kills"
+  [ "$stall_ms" -le "$STALL_LIMIT_MS" ] || fail "I/O stood still for $stall_ms ms"
+  diskctl detach "kill-$driver" >/dev/null
+  diskctl volume delete "kill-$driver" >/dev/null
+done
