@@ -9,6 +9,8 @@
 
 #include <liburing.h>
 
+#include "absl/status/status.h"
+
 namespace diskd::sdk {
 
 // One operation in flight. Embed it in the driver's per-request state: nothing is allocated.
@@ -20,6 +22,11 @@ struct IoOperation {
 class QueueIo {
  public:
   virtual ~QueueIo() = default;
+
+  // Creates the io_uring. An asynchronous driver calls it in OpenQueue, before any Prepare(); a
+  // queue whose driver never does is served without one, by blocking reads. Again: OK.
+  // FAILED_PRECONDITION: io_uring is not usable here, and why.
+  virtual absl::Status Start() = 0;
 
   // Room for one operation: fill it with io_uring_prep_*(). Its user_data is already set to
   // `operation`, which must live until done() runs. Never nullptr: when the ring is full, what

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/memory/memory_driver.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
+#include "base/fd.h"
+#include "base/status_macros.h"
+#include "drivers/memory/page_set.h"
+
+namespace diskd::memory_driver {
+namespace {
+
+constexpr char kDefaultDir[] = "/dev/shm";
+constexpr uint32_t kDefaultBlock = 512;
+
+// Pages that are there are copied to and from the mapping; all others go through the file, which
+// can say that the tmpfs is full, and reads holes without filling them.
+class MemoryDriver final : public sdk::SyncDriver {
+ public:
+  MemoryDriver(Fd file, std::byte* memory, const sdk::Geometry& geometry)
+      : file_(std::move(file)), memory_(memory), geometry_(geometry), pages_(geometry.size_bytes) {
+    FindPages();
+  }
+  ~MemoryDriver() override { munmap(memory_, geometry_.size_bytes); }
+
+  sdk::Geometry geometry() const override { return geometry_; }
+
+  int Read(uint64_t offset, absl::Span<std::byte> into) override {
+    if (pages_.Contains(offset, into.size())) {
+      memcpy(into.data(), memory_ + offset, into.size());
+      return 0;
+    }
+    for (size_t done = 0; done < into.size();) {
+      const ssize_t n = pread(file_.get(), into.data() + done, into.size() - done, offset + done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return n < 0 ? errno : EIO;  // 0: somebody has cut the file
+      done += n;
+    }
+    return 0;
+  }
+
+  int Write(uint64_t offset, absl::Span<const std::byte> from, bool) override {
+    if (pages_.Contains(offset, from.size())) {
+      memcpy(memory_ + offset, from.data(), from.size());
+      return 0;
+    }
+    for (size_t done = 0; done < from.size();) {
+      const ssize_t n = pwrite(file_.get(), from.data() + done, from.size() - done, offset + done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return errno;
+      done += n;
+    }
+    pages_.Add(offset, from.size());
+    return 0;
+  }
+
+  int Discard(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
+  int WriteZeroes(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
+
+ private:
+  int Punch(uint64_t offset, uint64_t length) {
+    pages_.RemoveWhole(offset, length);
+    int result;
+    do {
+      result = fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                         static_cast<off_t>(offset), static_cast<off_t>(length));
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+  }
+
+  void FindPages() {
+    off_t end = 0;
+    for (;;) {
+      const off_t data = lseek(file_.get(), end, SEEK_DATA);
+      if (data < 0) return;
+      end = lseek(file_.get(), data, SEEK_HOLE);
+      if (end <= data) return;
+      pages_.Add(data, end - data);
+    }
+  }
+
+  const Fd file_;
+  std::byte* const memory_;
+  const sdk::Geometry geometry_;
+  PageSet pages_;
+};
+
+absl::StatusOr<std::string> BackingPath(const sdk::VolumeConfig& config) {
+  const auto parameter = config.parameters.find("dir");
+  const std::string dir = parameter == config.parameters.end() ? kDefaultDir : parameter->second;
+  struct statfs status;
+  if (statfs(dir.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) {
+      return absl::NotFoundError(absl::StrCat("volume ", config.volume_id, ": directory ", dir,
+                                              " (parameter dir) does not exist: create it or "
+                                              "mount a tmpfs there"));
+    }
+    return ErrnoStatus(errno, absl::StrCat("volume ", config.volume_id, ": statfs ", dir));
+  }
+  if (status.f_type != TMPFS_MAGIC) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("volume ", config.volume_id, ": directory ", dir,
+                     " (parameter dir) is not on a tmpfs: use the driver `file` for disks"));
+  }
+  return absl::StrCat(dir, "/diskd-", config.volume_id);
+}
+
+absl::Status Provision(const sdk::VolumeConfig& config) {
+  ASSIGN_OR_RETURN(const std::string path, BackingPath(config));
+  // The volume's id is in the name, so a file that exists is this volume's, from before a crash.
+  const Fd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.valid()) return ErrnoStatus(errno, absl::StrCat("create ", path));
+  if (ftruncate(file.get(), static_cast<off_t>(config.size_bytes)) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("set the size of ", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Deprovision(const sdk::VolumeConfig& config) {
+  const auto path = BackingPath(config);
+  if (absl::IsNotFound(path.status())) return absl::OkStatus();
+  if (!path.ok()) return path.status();
+  if (unlink(path->c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, absl::StrCat("remove ", *path));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& config) {
+  ASSIGN_OR_RETURN(const std::string path, BackingPath(config));
+  Fd file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid() && errno == ENOENT) {
+    return absl::NotFoundError(
+        absl::StrCat("volume ", config.volume_id, ": its memory ", path,
+                     " is gone: a RAM disk does not outlive a reboot; delete the volume"));
+  }
+  struct stat status;
+  if (!file.valid() || fstat(file.get(), &status) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("open ", path));
+  }
+  if (static_cast<uint64_t>(status.st_size) != config.size_bytes) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume ", config.volume_id, ": its memory ", path, " has ", status.st_size,
+                     " bytes, not ", config.size_bytes, ": something else has changed it"));
+  }
+  sdk::Geometry geometry;
+  geometry.size_bytes = config.size_bytes;
+  geometry.logical_block_bytes =
+      config.logical_block_bytes == 0 ? kDefaultBlock : config.logical_block_bytes;
+  geometry.read_only = config.read_only;
+  geometry.discard = true;
+  geometry.write_zeroes = true;
+  geometry.discard_granularity_bytes = kPageBytes;
+  void* memory = mmap(nullptr, config.size_bytes, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_NORESERVE, file.get(), 0);
+  if (memory == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("map ", path));
+  return std::make_unique<MemoryDriver>(std::move(file), static_cast<std::byte*>(memory), geometry);
+}
+
+}  // namespace
+
+const sdk::DriverDefinition& Definition() {
+  static const sdk::DriverDefinition definition{
+      .name = "memory",
+      .description = "Sparse RAM disk; survives its driver, not a reboot",
+      .parameters = {{"dir", "tmpfs directory that holds the memory (default /dev/shm)"}},
+      .provision = Provision,
+      .deprovision = Deprovision,
+      .open = Open,
+  };
+  return definition;
+}
+
+}  // namespace diskd::memory_driver
