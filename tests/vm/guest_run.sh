@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs in the test machine: every guest test, one after another, each with a time limit and a look
+# at the kernel log after it.
+#
+# A test is a script; lines in its head say what is special about it:
+#   # limit: SECONDS         (default 60)
+#   # dmesg-allow: REGEX     kernel messages that the test provokes on purpose
+# Exit code 0: passed, 77: skipped. After each test the module must unload: what holds it is a leak.
+set -u
+set -a
+# shellcheck source=/dev/null
+. "$1/environment"
+set +a
+DEFAULT_LIMIT_S=60
+KILL_GRACE_S=10
+UNLOAD_LIMIT_S=10
+TROUBLE='BUG:|WARNING:|Oops|general protection|unable to handle|blocked for more than|I/O error'
+TROUBLE+='|circular locking|KASAN|UBSAN|refcount_t|soft lockup|rcu.*(stall|detected)|corruption'
+TROUBLE+='|scheduling while atomic|EXT4-fs error|XFS .*(error|shutdown)|use-after-free'
+
+directive() { sed -n "2,12s/^# $2: *//p" "$1" | head -1; }
+
+unload() {
+  [ -d /sys/module/buse ] || return 0
+  local deadline=$((SECONDS + UNLOAD_LIMIT_S))
+  until rmmod buse 2>/dev/null; do
+    [ $SECONDS -lt $deadline ] || return 1
+    sleep 0.1
+  done
+}
+
+run_test() { # SCRIPT RESULT_DIR
+  local script=$1 result=$2 limit allow before rc=0 pid
+  limit=$(directive "$script" limit)
+  allow=$(directive "$script" dmesg-allow)
+  before=$(dmesg | wc -l)
+  setsid bash "$script" >"$result/log" 2>&1 </dev/null &
+  pid=$!
+  local deadline=$((SECONDS + ${limit:-$DEFAULT_LIMIT_S}))
+  while kill -0 $pid 2>/dev/null && [ $SECONDS -lt $deadline ]; do sleep 0.05; done
+  if kill -0 $pid 2>/dev/null; then
+    echo "vm: time limit of ${limit:-$DEFAULT_LIMIT_S} s" >>"$result/log"
+    echo w >/proc/sysrq-trigger
+    ps axo pid,stat,wchan:30,args | awk '$2 ~ /D/' >>"$result/log"
+    kill -KILL -- -$pid
+    deadline=$((SECONDS + KILL_GRACE_S))
+    while kill -0 $pid 2>/dev/null && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
+    rc=124
+    kill -0 $pid 2>/dev/null && hung=$(basename "$script")
+  else
+    wait $pid || rc=$?
+  fi
+  dmesg | tail -n +$((before + 1)) >"$result/dmesg"
+  if grep -E "$TROUBLE" "$result/dmesg" | grep -vE "${allow:-^\$}" >"$result/trouble"; then
+    { echo "vm: the kernel log has:"; cat "$result/trouble"; } >>"$result/log"
+    [ $rc != 0 ] || rc=99
+  fi
+  if ! unload; then
+    { echo "vm: the module does not unload after the test"; ps ax | grep -v '\['; } >>"$result/log"
+    [ $rc != 0 ] || rc=98
+  fi
+  echo $rc >"$result/status"
+  echo "vm: $(basename "$script" .sh) $rc $(cut -d' ' -f1 /proc/uptime)"
+}
+
+hung=
+for script in "$TESTS"/*.sh; do
+  name=$(basename "$script" .sh)
+  [ "$name" != lib ] && [[ $name =~ $ONLY ]] || continue
+  mkdir -p "$OUT/results/$name"
+  if [ -n "$hung" ]; then
+    echo "vm: not run: $hung hangs and can't be killed" >"$OUT/results/$name/log"
+    echo 97 >"$OUT/results/$name/status"
+    continue
+  fi
+  run_test "$script" "$OUT/results/$name"
+done

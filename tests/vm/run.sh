@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Boots a Debian kernel in QEMU (software emulation), runs the guest tests in it, collects one
+# result per test. The guest's root is this machine's, read-only, under a tmpfs overlay, so every
+# tool and binary of the machine is there.
+#
+# usage: run.sh --kernel 6.1|6.12 [--only REGEX] [--bin DIR] [--out DIR] [--tests DIR]
+#
+# OUT/results/TEST/ holds status (0 passed, 77 skipped, else failed), log and dmesg;
+# OUT/console.log what the machine printed. Exits 0 when the guest ran to its end, whatever the
+# results; report.sh gives one test's result.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+repo=$(readlink -f ../..)
+
+KERNEL=6.12 ONLY=. BIN=$repo/build/bin OUT="" TESTS=$PWD/guest
+VM_LIMIT_S=${VM_LIMIT_S:-1500}
+VM_CPUS=${VM_CPUS:-2}
+VM_MEMORY_MB=${VM_MEMORY_MB:-3072}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --kernel) KERNEL=$2 ;;
+    --only) ONLY=$2 ;;
+    --bin) BIN=$(readlink -f "$2") ;;
+    --out) OUT=$2 ;;
+    --tests) TESTS=$(readlink -f "$2") ;;
+    *) echo "run.sh: unknown option $1" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+OUT=${OUT:-$repo/build/vm/$KERNEL}
+mkdir -p "$OUT"
+OUT=$(readlink -f "$OUT")
+rm -rf "$OUT/results" "$OUT/console.log"
+mkdir -p "$OUT/results"
+
+# Modules of the distribution that tests use, beside what the boot itself needs.
+MODULES="virtio_pci 9pnet_virtio 9p overlay loop fuse ext4 xfs null_blk brd nbd ublk_drv"
+
+kernel_dir=$(./fetch_kernel.sh "$KERNEL")
+release=$(cat "$kernel_dir/release")
+echo "kernel $release"
+make -s -C "$repo/kernel" KDIR="$kernel_dir/root/usr/src/linux-headers-$release" \
+  O="$OUT/kernel" CC=gcc >"$OUT/kernel.log" 2>&1 ||
+  { cat "$OUT/kernel.log" >&2; echo "run.sh: the module does not build for $release" >&2; exit 1; }
+if grep -i warning "$OUT/kernel.log"; then
+  echo "run.sh: the module builds with warnings for $release" >&2
+  exit 1
+fi
+
+make_initrd() { # OUT: busybox, init, and the modules with what they depend on, uncompressed
+  local root name path module
+  root=$(mktemp -d "$OUT/initrd.XXXXXX")
+  mkdir -p "$root"/{bin,dev,proc,sys,mods}
+  cp /bin/busybox "$root/bin/"
+  for name in $MODULES; do
+    modprobe -d "$kernel_dir/root" -S "$release" --show-depends "$name" 2>/dev/null || true
+  done | awk '$1 == "insmod" { print $2 }' | while read -r path; do
+    module=$(basename "${path%.xz}")
+    [ ! -e "$root/mods/$module" ] || continue
+    case $path in
+      *.xz) xz -dc "$path" >"$root/mods/$module" ;;
+      *) cp "$path" "$root/mods/$module" ;;
+    esac
+    echo "$module" >>"$root/mods/order"
+  done
+  cp init "$root/init"
+  chmod +x "$root/init"
+  (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$1"
+  rm -rf "$root"
+}
+make_initrd "$OUT/initrd.gz"
+
+# Read by the guest's runner: nothing but words, so that the kernel command line stays short.
+cat >"$OUT/environment" <<TXT
+KERNEL_SERIES=$KERNEL
+REPO=$repo
+DISKD_BIN_DIR=$BIN
+BUSE_KO=$OUT/kernel/buse.ko
+OUT=$OUT
+ONLY=$ONLY
+TESTS=$TESTS
+TXT
+
+rc=0
+timeout -k 10 "$VM_LIMIT_S" qemu-system-x86_64 -machine pc -accel tcg,thread=multi,tb-size=1024 \
+  -cpu max,-erms -smp "$VM_CPUS" -m "$VM_MEMORY_MB" -nodefaults -no-reboot -nographic \
+  -serial stdio \
+  -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
+  -virtfs local,path="$OUT",mount_tag=out,security_model=none \
+  -kernel "$kernel_dir/root/boot/vmlinuz-$release" -initrd "$OUT/initrd.gz" \
+  -append "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable nokaslr runner=$PWD/guest_run.sh out=$OUT ${VM_APPEND:-}" \
+  </dev/null >"$OUT/console.log" 2>&1 || rc=$?
+if ! grep -q '^VM-DONE' "$OUT/console.log"; then
+  echo "run.sh: the machine did not run to its end (exit code $rc, limit $VM_LIMIT_S s); console:" >&2
+  tail -60 "$OUT/console.log" >&2
+  exit 1
+fi
+for test in "$OUT"/results/*/; do
+  printf '%-40s %s\n' "$(basename "$test")" "$(cat "$test/status")"
+done
