@@ -90,10 +90,14 @@ absl::Status Reserve(int fd, const Place& place, const sdk::VolumeConfig& config
   return absl::OkStatus();
 }
 
+// Where the file is made, a name of the volume's own; it gets its final name when complete.
+// Whatever stops this, the final name is either free or a whole disk.
+std::string FreshPath(const Place& place, const sdk::VolumeConfig& config) {
+  return absl::StrCat(place.path, ".new-", config.volume_id);
+}
+
 absl::Status Create(const Place& place, const sdk::VolumeConfig& config) {
-  // Made under a name of the volume's own and linked when complete: whatever stops this, the
-  // final name is either free or a whole disk.
-  const std::string fresh = absl::StrCat(place.path, ".new-", config.volume_id);
+  const std::string fresh = FreshPath(place, config);
   const Fd fd(open(fresh.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("create ", fresh));
   const auto remove = absl::MakeCleanup([&] { unlink(fresh.c_str()); });
@@ -173,10 +177,10 @@ absl::Status Provision(const sdk::VolumeConfig& config) {
 
 absl::Status Deprovision(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const Place place, PlaceOf(config));
+  // Left by a crash while it was being made.
+  unlink(FreshPath(place, config).c_str());
   const uint64_t made = RecordedInode(config);
   if (made == 0) return absl::OkStatus();
-  // Left by a crash while it was being made.
-  unlink(absl::StrCat(place.path, ".new-", config.volume_id).c_str());
   struct stat status;
   if (lstat(place.path.c_str(), &status) == 0) {
     if (S_ISREG(status.st_mode) && status.st_ino == made) {

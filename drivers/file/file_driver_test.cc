@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/file/file_driver.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "base/fd.h"
+#include "drivers/file/backing.h"
+#include "drivers/sdk/testing/conformance.h"
+
+namespace diskd::file_driver {
+
+struct DirectTraits {
+  static const sdk::DriverDefinition& Definition() { return file_driver::Definition(); }
+  static std::map<std::string, std::string> Parameters(const std::string&) { return {}; }
+  static constexpr bool kOutlivesProcess = true;
+};
+
+// tmpfs: the page cache, and on older kernels no O_DIRECT and no zero range.
+struct TmpfsTraits : DirectTraits {
+  static std::map<std::string, std::string> Parameters(const std::string&) {
+    return {{"dir", "/dev/shm"}};
+  }
+};
+
+struct PreallocatedTraits : DirectTraits {
+  static std::map<std::string, std::string> Parameters(const std::string& directory) {
+    return {{"dir", directory}, {"allocate", "full"}};
+  }
+};
+
+}  // namespace diskd::file_driver
+
+namespace diskd::sdk {
+INSTANTIATE_TYPED_TEST_SUITE_P(File, DriverConformance, file_driver::DirectTraits);
+INSTANTIATE_TYPED_TEST_SUITE_P(FileOnTmpfs, DriverConformance, file_driver::TmpfsTraits);
+INSTANTIATE_TYPED_TEST_SUITE_P(FilePreallocated, DriverConformance,
+                               file_driver::PreallocatedTraits);
+}  // namespace diskd::sdk
+
+namespace diskd::file_driver {
+namespace {
+
+bool Mentions(const absl::Status& status, const std::string& text) {
+  return status.message().find(text) != absl::string_view::npos;
+}
+
+class FileDriverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    config_.volume_id = "file-test";
+    config_.size_bytes = 1 << 20;
+    config_.state_dir = dir_.path() + "/state";
+    ASSERT_EQ(mkdir(config_.state_dir.c_str(), 0700), 0);
+    path_ = dir_.path() + "/disk.raw";
+    config_.parameters["path"] = path_;
+  }
+  void WriteFile(const std::string& path, size_t bytes) {
+    std::ofstream(path) << std::string(bytes, 'x');
+  }
+  std::string FirstBytes() const {
+    std::ifstream in(path_);
+    char bytes[4] = {};
+    in.read(bytes, sizeof(bytes));
+    return std::string(bytes, sizeof(bytes));
+  }
+  bool Exists() const { return access(path_.c_str(), F_OK) == 0; }
+
+  sdk::TempDir dir_;
+  std::string path_;
+  sdk::VolumeConfig config_;
+};
+
+TEST_F(FileDriverTest, Provision_Thin_TakesNoSpace) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  struct stat status;
+  ASSERT_EQ(stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_size, 1 << 20);
+  EXPECT_LT(status.st_blocks, 64);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(FileDriverTest, Provision_Full_TakesAllSpace) {
+  config_.parameters["allocate"] = "full";
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  struct stat status;
+  ASSERT_EQ(stat(path_.c_str(), &status), 0);
+  EXPECT_GE(status.st_blocks * 512, 1 << 20);
+}
+
+TEST_F(FileDriverTest, Provision_FullWithoutRoom_IsResourceExhaustedAndLeavesNothing) {
+  const sdk::TempDir shm("/dev/shm");
+  config_.parameters["path"] = shm.path() + "/disk.raw";
+  config_.parameters["allocate"] = "full";
+  config_.size_bytes = uint64_t{1} << 44;
+  const absl::Status status = Definition().provision(config_);
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_TRUE(std::filesystem::is_empty(shm.path()));
+}
+
+TEST_F(FileDriverTest, Provision_MissingDirectory_IsNamedWithAdvice) {
+  config_.parameters["path"] = dir_.path() + "/missing/disk.raw";
+  const absl::Status status = Definition().provision(config_);
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_TRUE(Mentions(status, dir_.path() + "/missing"));
+  EXPECT_TRUE(Mentions(status, "create"));
+}
+
+TEST_F(FileDriverTest, Provision_ForeignFile_IsRefusedAndNeverTouched) {
+  WriteFile(path_, 1 << 20);
+  const absl::Status status = Definition().provision(config_);
+  EXPECT_TRUE(absl::IsAlreadyExists(status)) << status;
+  EXPECT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_EQ(FirstBytes(), "xxxx");
+}
+
+TEST_F(FileDriverTest, Provision_AgainAfterACrashWhileMaking_Succeeds) {
+  WriteFile(path_ + ".new-file-test", 100);
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".new-file-test"));
+  EXPECT_TRUE(Definition().provision(config_).ok());
+}
+
+TEST_F(FileDriverTest, Provision_ExistingUse_KeepsDataAndFile) {
+  WriteFile(path_, 1 << 20);
+  config_.parameters["existing"] = "use";
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  auto driver = Definition().open(config_);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  driver->reset();
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_EQ(FirstBytes(), "xxxx");
+}
+
+TEST_F(FileDriverTest, Provision_ExistingTooSmall_IsRefused) {
+  WriteFile(path_, 4096);
+  config_.parameters["existing"] = "use";
+  const absl::Status status = Definition().provision(config_);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_TRUE(Mentions(status, "4096"));
+}
+
+TEST_F(FileDriverTest, Parameters_Contradicting_AreRefused) {
+  config_.parameters["dir"] = dir_.path();
+  EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));
+  config_.parameters = {{"path", "relative"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));
+  config_.parameters = {{"path", path_}, {"allocate", "some"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));
+  config_.parameters = {{"existing", "use"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));
+}
+
+TEST_F(FileDriverTest, Deprovision_RemovesOnlyItsOwnFile) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  // Somebody puts another file in its place; both exist at once, so the inodes differ.
+  WriteFile(path_ + ".other", 1 << 20);
+  ASSERT_EQ(rename((path_ + ".other").c_str(), path_.c_str()), 0);
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(FileDriverTest, Deprovision_AfterACrashWhileMaking_LeavesNothing) {
+  WriteFile(path_ + ".new-file-test", 100);
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".new-file-test"));
+}
+
+TEST_F(FileDriverTest, Deprovision_OfItsOwnFile_RemovesIt) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(FileDriverTest, Open_OfAMissingFile_IsNotFound) {
+  EXPECT_TRUE(absl::IsNotFound(Definition().open(config_).status()));
+}
+
+TEST_F(FileDriverTest, Open_OfACutFile_IsRefused) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  ASSERT_EQ(truncate(path_.c_str(), 4096), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Definition().open(config_).status()));
+}
+
+TEST_F(FileDriverTest, Open_WhileAnotherHasIt_IsRefusedAfterTheWait) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  const auto first = OpenBacking(path_, false);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto second = OpenBacking(path_, false, absl::Milliseconds(50));
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+}
+
+TEST_F(FileDriverTest, Open_ForReadingTwice_IsPossible) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  const auto first = OpenBacking(path_, true);
+  const auto second = OpenBacking(path_, true, absl::ZeroDuration());
+  EXPECT_TRUE(first.ok()) << first.status();
+  EXPECT_TRUE(second.ok()) << second.status();
+}
+
+TEST_F(FileDriverTest, Read_BehindTheEndOfACutFile_IsAnErrorNotZeroes) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  auto driver = Definition().open(config_);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  sdk::TestDisk disk(**driver);
+  ASSERT_TRUE(disk.Open().ok());
+  ASSERT_EQ(truncate(path_.c_str(), 4096), 0);
+  std::vector<std::byte> data(8192);
+  EXPECT_EQ(disk.Read(0, data), EIO);
+}
+
+}  // namespace
+}  // namespace diskd::file_driver

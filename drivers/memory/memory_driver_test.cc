@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/memory/memory_driver.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/sdk/testing/conformance.h"
+
+namespace diskd::memory_driver {
+
+struct MemoryTraits {
+  static const sdk::DriverDefinition& Definition() { return memory_driver::Definition(); }
+  static std::map<std::string, std::string> Parameters(const std::string&) { return {}; }
+  static constexpr bool kOutlivesProcess = true;
+};
+
+}  // namespace diskd::memory_driver
+
+namespace diskd::sdk {
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, DriverConformance, memory_driver::MemoryTraits);
+}  // namespace diskd::sdk
+
+namespace diskd::memory_driver {
+namespace {
+
+class MemoryDriverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    config_.volume_id = absl::StrCat("memory-test-", getpid());
+    config_.size_bytes = 1 << 20;
+    config_.state_dir = dir_.path();
+    config_.parameters["dir"] = shm_.path();
+  }
+  std::string BackingPath() const {
+    return absl::StrCat(shm_.path(), "/diskd-", config_.volume_id);
+  }
+
+  sdk::TempDir dir_;
+  sdk::TempDir shm_{"/dev/shm"};
+  sdk::VolumeConfig config_;
+};
+
+TEST_F(MemoryDriverTest, Dir_Missing_IsNamedWithAdvice) {
+  config_.parameters["dir"] = shm_.path() + "/missing";
+  const absl::Status status = Definition().provision(config_);
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_NE(status.message().find(shm_.path() + "/missing"), absl::string_view::npos);
+  EXPECT_NE(status.message().find("create"), absl::string_view::npos);
+  EXPECT_TRUE(Definition().deprovision(config_).ok());
+}
+
+TEST_F(MemoryDriverTest, Dir_NotOnTmpfs_IsRefused) {
+  config_.parameters["dir"] = "/proc";
+  EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));
+}
+
+TEST_F(MemoryDriverTest, Deprovision_RemovesTheMemory) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  ASSERT_EQ(access(BackingPath().c_str(), F_OK), 0);
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_NE(access(BackingPath().c_str(), F_OK), 0);
+  const absl::Status status = Definition().open(config_).status();
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+}
+
+TEST_F(MemoryDriverTest, Disk_IsSparseAndDiscardGivesMemoryBack) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  auto driver = Definition().open(config_);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  sdk::TestDisk disk(**driver);
+  ASSERT_TRUE(disk.Open().ok());
+  struct stat status;
+  std::vector<std::byte> page(4096, std::byte{1});
+  ASSERT_EQ(disk.Read(0, page), 0);  // reading a hole must not fill it
+  ASSERT_EQ(stat(BackingPath().c_str(), &status), 0);
+  EXPECT_EQ(status.st_blocks, 0);
+  ASSERT_EQ(disk.Write(8192, std::vector<std::byte>(4096, std::byte{1})), 0);
+  ASSERT_EQ(stat(BackingPath().c_str(), &status), 0);
+  EXPECT_EQ(status.st_blocks, 8);
+  ASSERT_EQ(disk.Run(sdk::TestRequest(sdk::Op::kDiscard, 0, 1 << 20)), 0);
+  ASSERT_EQ(stat(BackingPath().c_str(), &status), 0);
+  EXPECT_EQ(status.st_blocks, 0);
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
+}
+
+TEST_F(MemoryDriverTest, Open_OfCutMemory_IsRefused) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  ASSERT_EQ(truncate(BackingPath().c_str(), 4096), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Definition().open(config_).status()));
+}
+
+}  // namespace
+}  // namespace diskd::memory_driver
