@@ -81,7 +81,7 @@ headers=$tmp/root/usr/src/linux-headers-$release
 final=$dest/root
 sed -i "s#/usr/src/#$final/usr/src/#g; s#/usr/lib/linux-kbuild#$final/usr/lib/linux-kbuild#g" \
   "$headers/Makefile"
-for link in $(find "$tmp/root/usr/src" "$tmp/root/lib/modules" -type l -lname '/usr/*'); do
+find "$tmp/root/usr/src" "$tmp/root/lib/modules" -type l -lname "/usr/*" | while read -r link; do
   ln -sfn "$final$(readlink "$link")" "$link"
 done
 echo "$release" > "$tmp/release"

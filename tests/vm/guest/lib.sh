@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# For guest tests of the module: loads it, serves disks with busesrv, cleans up.
+set -euo pipefail
+: "${BUSE_KO:?}" "${DISKD_BIN_DIR:?}"
+busesrv() { "$DISKD_BIN_DIR/../test/busesrv" "$@"; }
+WORK=/dev/shm/vm-test
+rm -rf $WORK
+mkdir -p $WORK/mnt
+
+fail() {
+  printf 'FAIL: %s\n' "$*" >&2
+  exit 1
+}
+step() { printf -- '-- %s\n' "$*"; }
+
+wait_for() { # LIMIT_S COMMAND...
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $deadline ] || return 1
+    sleep 0.05
+  done
+}
+
+# errno NUMBER COMMAND...: the command fails with this errno as exit code
+errno() {
+  local want=$1 rc=0
+  shift
+  timeout 20 "$@" 2>$WORK/err || rc=$?
+  [ $rc = "$want" ] || fail "$*: exit code $rc, expected $want: $(cat $WORK/err)"
+}
+EPERM=1 ENOENT=2 EIO=5 EBUSY=16 EEXIST=17 ENODEV=19 EINVAL=22 EPROTO=71 ENOTCONN=107
+export EPERM ENOENT EIO EBUSY EEXIST ENODEV EINVAL EPROTO ENOTCONN
+
+SERVER=
+serve() { # INDEX [options]: a server in the background, its pid in SERVER
+  "$DISKD_BIN_DIR/../test/busesrv" serve "$@" >$WORK/server.out 2>$WORK/server.err &
+  SERVER=$!
+  wait_for 20 grep -q serving $WORK/server.out || fail "server: $(cat $WORK/server.err)"
+}
+kill_server() {
+  kill -9 "$SERVER"
+  wait "$SERVER" 2>/dev/null || true
+  SERVER=
+}
+
+# disk NAME BYTES [members] -- [serve options]: a live disk, its index in INDEX
+disk() {
+  local members=()
+  local name=$1 bytes=$2
+  shift 2
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    members+=("$1")
+    shift
+  done
+  [ $# -eq 0 ] || shift
+  INDEX=$(busesrv create "$name" "$bytes" "${members[@]}")
+  serve "$INDEX" "file=$WORK/$name.data" "stats=$WORK/$name.stats" "$@"
+  busesrv start "$INDEX"
+  DEV=/dev/buse$INDEX
+  wait_for 10 test -b "$DEV" || fail "no $DEV"
+}
+stat_of() { busesrv stats "$WORK/$1.stats" | sed -n "s/^$2=//p"; }
+state_of() { busesrv info "$1" | sed 's/.*state=\([a-z]*\).*/\1/'; }
+remove() { # INDEX
+  timeout 30 "$DISKD_BIN_DIR/../test/busesrv" stop "$1" || fail "stop: exit code $?"
+  timeout 30 "$DISKD_BIN_DIR/../test/busesrv" destroy "$1" || fail "destroy: exit code $?"
+}
+
+cleanup() {
+  local rc=$? index
+  set +e
+  umount -l $WORK/mnt 2>/dev/null
+  for index in $(busesrv list 2>/dev/null); do
+    timeout 20 "$DISKD_BIN_DIR/../test/busesrv" stop "$index" force 2>/dev/null
+    timeout 20 "$DISKD_BIN_DIR/../test/busesrv" destroy "$index" 2>/dev/null
+  done
+  pkill -9 busesrv
+  rm -rf $WORK
+  exit $rc
+}
+trap cleanup EXIT
+insmod "$BUSE_KO"
