@@ -4,6 +4,7 @@
 // driver is killed again and again under verified writes; fio must not see one error.
 // argv[1]: the directory of the driver executables. Exit code 77: not possible here.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ namespace {
 constexpr int kExitSkip = 77;
 constexpr int kDescriptors = 2;
 constexpr int kKills = 12;
+constexpr int kLoadTimeoutMs = 40'000;
 constexpr absl::Duration kLifeOfAProcess = absl::Milliseconds(300);
 
 absl::Status Shell(const std::string& command) {
@@ -48,8 +50,8 @@ struct Scenario {
 };
 
 absl::Status KillUnderLoad(const Scenario& scenario, const std::string& dir,
-                           const FuseConnection& connection, DriverProcess first,
-                           const std::string& disk) {
+                           const std::string& mount_point, const FuseConnection& connection,
+                           DriverProcess first, const std::string& disk) {
   const std::string log = absl::StrCat(dir, "/fio.log");
   const std::string fio = absl::StrCat(
       "fio --name=kill --filename=", disk,
@@ -58,7 +60,11 @@ absl::Status KillUnderLoad(const Scenario& scenario, const std::string& dir,
       " --verify_fatal=1 --fsync=32 --output=", log);
   FILE* load = popen(fio.c_str(), "r");
   if (load == nullptr) return absl::InternalError("fio can't be started");
-  auto collect = absl::MakeCleanup([&] { pclose(load); });
+  // After a failure nobody serves fio: its I/O has to fail before it can be waited for.
+  auto collect = absl::MakeCleanup([&] {
+    (void)AbortAndUnmountFuse(mount_point);
+    pclose(load);
+  });
   std::vector<DriverProcess> current;
   current.push_back(std::move(first));
   for (int i = 0; i < kKills; ++i) {
@@ -68,6 +74,10 @@ absl::Status KillUnderLoad(const Scenario& scenario, const std::string& dir,
     RETURN_IF_ERROR(next.Open(scenario.config));
     RETURN_IF_ERROR(next.Serve(driver::v1::TRANSPORT_FUSE, Numbers(connection), true));
     current.push_back(std::move(next));
+  }
+  pollfd end_of_output{.fd = fileno(load), .events = POLLIN, .revents = 0};
+  if (poll(&end_of_output, 1, kLoadTimeoutMs) != 1) {
+    return absl::InternalError("fio hangs: a request was lost");
   }
   std::move(collect).Cancel();
   const int code = pclose(load);
@@ -123,7 +133,7 @@ absl::Status Run(const Scenario& scenario, const std::string& dir) {
     (void)AbortAndUnmountFuse(mount_point);
     (void)DetachLoopLazily(loop);
   });
-  RETURN_IF_ERROR(KillUnderLoad(scenario, dir, connection, std::move(driver), LoopPath(loop)));
+  RETURN_IF_ERROR(KillUnderLoad(scenario, dir, mount_point, connection, std::move(driver), LoopPath(loop)));
   // The shut-down driver serves nobody, so a busy detach would be reported, not waited for.
   std::move(detach).Cancel();
   RETURN_IF_ERROR(AbortAndUnmountFuse(mount_point));

@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "drivers/sdk/check.h"
 #include "drivers/sdk/geometry.h"
+#include "drivers/sdk/transport/kernel_order.h"
 
 namespace diskd::sdk {
 namespace {
@@ -114,6 +115,7 @@ absl::Status BuseQueueServer::Serve(const std::atomic<bool>& stop) {
 bool BuseQueueServer::Drain() {
   const uint32_t tail = LoadAcquire(header_->sq_tail);
   if (tail == head_) return false;
+  AfterRequest();
   do {
     Dispatch(requests_[head_ & mask_]);
     ++head_;
@@ -171,7 +173,10 @@ void BuseQueueServer::Answer(Slot& slot, int error) {
   ++cq_tail_;
 }
 
-void BuseQueueServer::Publish() { StoreRelease(header_->cq_tail, cq_tail_); }
+void BuseQueueServer::Publish() {
+  BeforeAnswer();
+  StoreRelease(header_->cq_tail, cq_tail_);
+}
 
 void BuseQueueServer::Enter(uint64_t flags) {
   const uint32_t published = cq_tail_;

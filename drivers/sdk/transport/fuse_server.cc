@@ -17,6 +17,7 @@
 #include "drivers/sdk/check.h"
 #include "drivers/sdk/device/fuse_device.h"
 #include "drivers/sdk/geometry.h"
+#include "drivers/sdk/transport/kernel_order.h"
 
 namespace diskd::sdk {
 namespace {
@@ -179,6 +180,7 @@ FuseQueueServer::Received FuseQueueServer::Receive(Slot& slot, size_t& length) {
   const ssize_t received = read(fd_, slot.start(), slot.room());
   if (received >= static_cast<ssize_t>(sizeof(fuse_in_header))) {
     length = received;
+    AfterRequest();
     return Received::kRequest;
   }
   // ENOENT: the request was interrupted while it was being read.
@@ -313,6 +315,7 @@ void FuseQueueServer::Reply(uint64_t unique, int error, const void* body, size_t
                          .error = -error,
                          .unique = unique};
   iovec parts[] = {{&header, sizeof(header)}, {const_cast<void*>(body), length}};
+  BeforeAnswer();
   ssize_t written;
   do {
     written = writev(fd_, parts, length == 0 ? 1 : 2);
