@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/agent.h"
+
+#include <signal.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "agent/device/host_device_factory.h"
+#include "agent/server/server.h"
+#include "agent/server/services.h"
+#include "agent/store/sqlite_store.h"
+#include "agent/store/state_lock.h"
+#include "agent/supervisor/host_driver_catalog.h"
+#include "agent/supervisor/local_driver.h"
+#include "base/errno_status.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+
+namespace diskd::agent {
+namespace {
+
+absl::Status MakeDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("create ", path));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadBootId() {
+  std::ifstream in("/proc/sys/kernel/random/boot_id");
+  std::string boot_id;
+  if (!std::getline(in, boot_id)) {
+    return absl::InternalError("/proc/sys/kernel/random/boot_id can't be read: mount /proc");
+  }
+  return boot_id;
+}
+
+std::string KernelRelease() {
+  utsname name{};
+  uname(&name);
+  return name.release;
+}
+
+// In all threads to come, so that only sigwait() sees them.
+sigset_t BlockSignals() {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return ends;
+}
+
+}  // namespace
+
+absl::Status RunAgent(const Options& options) {
+  const sigset_t ends = BlockSignals();
+  RETURN_IF_ERROR(MakeDirectory(options.state_dir));
+  ASSIGN_OR_RETURN(const Fd state_lock, LockStateDir(options.state_dir));
+  ASSIGN_OR_RETURN(const auto store,
+                   SqliteStore::Open(absl::StrCat(options.state_dir, "/diskd.db")));
+  RETURN_IF_ERROR(MakeDirectory(options.run_dir));
+  RETURN_IF_ERROR(MakeDirectory(std::filesystem::path(options.socket).parent_path().string()));
+
+  HostDriverCatalog catalog(options.driver_dirs);
+  LocalDriverLauncher launcher(options.run_dir, &catalog);
+  HostDeviceFactory devices(options.run_dir, options.link_dir);
+  VolumeLocks locks;
+  Environment environment{.store = store.get(),
+                          .devices = &devices,
+                          .launcher = &launcher,
+                          .catalog = &catalog,
+                          .locks = &locks,
+                          .state_dir = options.state_dir};
+  ASSIGN_OR_RETURN(environment.boot_id, ReadBootId());
+  Attachments attachments(environment);
+  Volumes volumes(environment, &attachments);
+  RETURN_IF_ERROR(attachments.Restore());
+
+  VolumeService volume_service(&volumes);
+  AttachmentService attachment_service(&attachments);
+  NodeService node_service({.node_name = options.node_name,
+                            .agent_version = kVersion,
+                            .kernel_release = KernelRelease(),
+                            .state_dir = options.state_dir},
+                           store.get(), &devices, &catalog);
+  ASSIGN_OR_RETURN(const auto server,
+                   StartServer(options.socket,
+                               {&volume_service, &attachment_service, &node_service}));
+  // Provisioning may take long; callers for these volumes are told to try again.
+  std::thread finishing([&] { volumes.FinishInterrupted(); });
+  auto join = absl::MakeCleanup([&] { finishing.join(); });
+  SPDLOG_INFO("diskd {} serves {} (state {}, process {})", kVersion, options.socket,
+              options.state_dir, getpid());
+
+  int signal_number = 0;
+  sigwait(&ends, &signal_number);
+  SPDLOG_INFO("signal {}: ending; driver processes and devices stay", signal_number);
+  server->Shutdown(std::chrono::system_clock::now() +
+                   absl::ToChronoMilliseconds(kServerShutdownLimit));
+  unlink(options.socket.c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/device/fuse_block_device.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "agent/device/bounded.h"
+#include "agent/device/holder.h"
+#include "agent/device/limits.h"
+#include "base/errno_status.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "drivers/sdk/device/loop_device.h"
+
+namespace diskd::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string BackingFile(const std::string& mount_point) {
+  // The kernel shows resolved paths; the mount itself must not be looked at.
+  std::error_code error;
+  const fs::path parent = fs::canonical(fs::path(mount_point).parent_path(), error);
+  const fs::path base = error ? fs::path(mount_point).parent_path() : parent;
+  return (base / fs::path(mount_point).filename() / sdk::kFuseDiskName).string();
+}
+
+// The loop device on the file, -1: none. By the kernel's account, because the agent may have died
+// between making the device and writing its number down.
+int FindLoop(const std::string& mount_point) {
+  const std::string backing_file = BackingFile(mount_point);
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/sys/block", error)) {
+    const std::string name = entry.path().filename().string();
+    int number;
+    if (!absl::StartsWith(name, "loop") || !absl::SimpleAtoi(name.substr(4), &number)) continue;
+    const auto backing = sdk::LoopBackingFile(number);
+    if (backing.ok() && *backing == backing_file) return number;
+  }
+  return -1;
+}
+
+// Everything acknowledged to users of the disk becomes durable.
+absl::Status FlushDisk(const std::string& path) {
+  const Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  if (fsync(fd.get()) != 0) return ErrnoStatus(errno, absl::StrCat("flush ", path));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Device>> FuseBlockDevice::Create(const std::string& mount_point,
+                                                                const DeviceSpec& spec) {
+  std::error_code error;
+  fs::create_directories(fs::path(mount_point).parent_path(), error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("create parent of ", mount_point));
+  if (mkdir(mount_point.c_str(), 0700) != 0 && errno != EEXIST) {
+    return ErrnoStatus(errno, absl::StrCat("create ", mount_point));
+  }
+  ASSIGN_OR_RETURN(sdk::FuseConnection connection,
+                   sdk::MountFuse(mount_point, static_cast<int>(spec.queues)));
+  std::unique_ptr<FuseBlockDevice> device(
+      new FuseBlockDevice(mount_point, connection.can_resend));
+  device->logical_block_bytes_ = spec.geometry.logical_block_bytes();
+  device->read_only_ = spec.read_only || spec.geometry.read_only();
+  device->Hold(std::move(connection.fds));
+  return device;
+}
+
+absl::StatusOr<std::unique_ptr<Device>> FuseBlockDevice::Find(const std::string& mount_point,
+                                                              int number,
+                                                              bool survives_driver_death) {
+  ASSIGN_OR_RETURN(const bool mounted, sdk::IsFuseMounted(mount_point));
+  int found = FindLoop(mount_point);
+  if (found < 0 && !mounted && number >= 0) {
+    // Once the mount is gone, the kernel shows the backing file relative to it.
+    const auto backing = sdk::LoopBackingFile(number);
+    if (backing.ok() && *backing == absl::StrCat("/", sdk::kFuseDiskName)) found = number;
+  }
+  if (!mounted && found < 0) {
+    return absl::NotFoundError(absl::StrCat("neither a FUSE mount on ", mount_point,
+                                            " nor a loop device over it exists"));
+  }
+  std::unique_ptr<FuseBlockDevice> device(
+      new FuseBlockDevice(mount_point, survives_driver_death));
+  device->number_ = found;
+  return device;
+}
+
+std::string FuseBlockDevice::path() const {
+  return number_ < 0 ? "" : sdk::LoopPath(number_);
+}
+
+absl::StatusOr<std::vector<Fd>> FuseBlockDevice::Descriptors() {
+  absl::MutexLock lock(&mutex_);
+  if (descriptors_.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("nobody holds the FUSE connection of ", mount_point_));
+  }
+  std::vector<Fd> copies;
+  for (const Fd& fd : descriptors_) {
+    Fd copy(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy.valid()) return ErrnoStatus(errno, "duplicate a FUSE descriptor");
+    copies.push_back(std::move(copy));
+  }
+  return copies;
+}
+
+void FuseBlockDevice::Hold(std::vector<Fd> descriptors) {
+  absl::MutexLock lock(&mutex_);
+  descriptors_ = std::move(descriptors);
+}
+
+absl::Status FuseBlockDevice::Publish() {
+  return RunBounded(
+      kPublishLimit,
+      [&]() -> absl::Status {
+        ASSIGN_OR_RETURN(number_, sdk::AttachLoop(BackingFile(mount_point_),
+                                                  {.logical_block_bytes = logical_block_bytes_,
+                                                   .read_only = read_only_}));
+        return absl::OkStatus();
+      },
+      [&] { Abort(); });
+}
+
+absl::Status FuseBlockDevice::FlushAndDetach() {
+  if (!sdk::LoopBackingFile(number_).ok()) return absl::OkStatus();
+  const absl::Status flushed = FlushDisk(path());
+  // A read-only device can't be opened for writing; it has nothing to flush.
+  if (!flushed.ok() && !absl::IsPermissionDenied(flushed)) return flushed;
+  const absl::Status status = sdk::DetachLoop(number_);
+  if (!absl::IsFailedPrecondition(status)) return status;
+  return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));
+}
+
+absl::Status FuseBlockDevice::Unpublish(bool force) {
+  if (force) Abort();
+  if (number_ < 0) return absl::OkStatus();
+  const absl::Status status = RunBounded(
+      force ? kForcedUnpublishLimit : kUnpublishLimit,
+      [&] { return force ? sdk::DetachLoopLazily(number_) : FlushAndDetach(); }, [&] { Abort(); });
+  if (status.ok()) number_ = -1;
+  return status;
+}
+
+void FuseBlockDevice::Abort() {
+  const absl::Status status = sdk::AbortAndUnmountFuse(mount_point_);
+  if (!status.ok()) SPDLOG_ERROR("abort {}: {}", mount_point_, std::string(status.message()));
+}
+
+absl::Status FuseBlockDevice::Destroy() {
+  Hold({});
+  RETURN_IF_ERROR(sdk::AbortAndUnmountFuse(mount_point_));
+  if (rmdir(mount_point_.c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, absl::StrCat("remove ", mount_point_));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace diskd::agent

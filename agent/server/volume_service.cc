@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/server/services.h"
+#include "agent/server/status.h"
+
+namespace diskd::agent {
+
+grpc::Status VolumeService::CreateVolume(grpc::ServerContext*,
+                                         const diskd::v1::CreateVolumeRequest* request,
+                                         diskd::v1::CreateVolumeResponse* response) {
+  return ToGrpc(volumes_->Create(*request), response->mutable_volume());
+}
+
+grpc::Status VolumeService::GetVolume(grpc::ServerContext*,
+                                      const diskd::v1::GetVolumeRequest* request,
+                                      diskd::v1::GetVolumeResponse* response) {
+  return ToGrpc(volumes_->Get(request->volume()), response->mutable_volume());
+}
+
+grpc::Status VolumeService::ListVolumes(grpc::ServerContext*,
+                                        const diskd::v1::ListVolumesRequest* request,
+                                        diskd::v1::ListVolumesResponse* response) {
+  return ToGrpc(volumes_->List(*request), response);
+}
+
+grpc::Status VolumeService::DeleteVolume(grpc::ServerContext*,
+                                         const diskd::v1::DeleteVolumeRequest* request,
+                                         diskd::v1::DeleteVolumeResponse*) {
+  return ToGrpc(volumes_->Delete(request->volume()));
+}
+
+}  // namespace diskd::agent

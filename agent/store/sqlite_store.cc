@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/store/sqlite_store.h"
+
+#include <sys/stat.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace diskd::agent {
+namespace {
+
+constexpr int64_t kSchemaVersion = 1;
+
+constexpr char kSchema[] = R"sql(
+CREATE TABLE volumes (
+  id TEXT PRIMARY KEY NOT NULL,
+  name TEXT UNIQUE NOT NULL,
+  driver TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  logical_block_bytes INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  create_time_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE volume_parameters (
+  volume_id TEXT NOT NULL REFERENCES volumes(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (volume_id, name)
+) WITHOUT ROWID;
+CREATE TABLE attachments (
+  volume_id TEXT PRIMARY KEY NOT NULL REFERENCES volumes(id),
+  transport INTEGER NOT NULL,
+  read_only INTEGER NOT NULL,
+  queues INTEGER NOT NULL,
+  queue_depth INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  force INTEGER NOT NULL,
+  device_number INTEGER NOT NULL,
+  survives_driver_death INTEGER NOT NULL,
+  boot_id TEXT NOT NULL,
+  message TEXT NOT NULL,
+  attach_time_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+)sql";
+
+constexpr char kSelectVolume[] =
+    "SELECT id, name, driver, size_bytes, logical_block_bytes, state, create_time_ns FROM volumes ";
+constexpr char kSelectAttachment[] =
+    "SELECT volume_id, transport, read_only, queues, queue_depth, state, force, device_number,"
+    " survives_driver_death, boot_id, message, attach_time_ns FROM attachments ";
+
+VolumeRecord ReadVolume(const SqliteStatement& row) {
+  VolumeRecord volume;
+  volume.set_id(row.Text(0));
+  volume.set_name(row.Text(1));
+  volume.set_driver(row.Text(2));
+  volume.set_size_bytes(row.Integer(3));
+  volume.set_logical_block_bytes(static_cast<uint32_t>(row.Integer(4)));
+  volume.set_state(static_cast<diskd::v1::VolumeState>(row.Integer(5)));
+  volume.mutable_create_time()->set_seconds(row.Integer(6) / 1'000'000'000);
+  volume.mutable_create_time()->set_nanos(static_cast<int32_t>(row.Integer(6) % 1'000'000'000));
+  return volume;
+}
+
+AttachmentRecord ReadAttachment(const SqliteStatement& row) {
+  AttachmentRecord a;
+  a.volume_id = row.Text(0);
+  a.transport = static_cast<diskd::v1::Transport>(row.Integer(1));
+  a.read_only = row.Integer(2) != 0;
+  a.queues = static_cast<uint32_t>(row.Integer(3));
+  a.queue_depth = static_cast<uint32_t>(row.Integer(4));
+  a.state = static_cast<diskd::v1::AttachmentState>(row.Integer(5));
+  a.force = row.Integer(6) != 0;
+  a.device_number = static_cast<int>(row.Integer(7));
+  a.survives_driver_death = row.Integer(8) != 0;
+  a.boot_id = row.Text(9);
+  a.message = row.Text(10);
+  a.attach_time = absl::FromUnixNanos(row.Integer(11));
+  return a;
+}
+
+absl::Status Unusable(const std::string& path, absl::string_view problem) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "state database ", path, " can't be used: ", problem,
+      ". Nothing was changed. Restore the file from a backup, or move it (with its -wal and -shm) "
+      "away to start with no volumes; the volumes' data stays where it is"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string& path) {
+  auto database = SqliteDatabase::Open(path);
+  if (!database.ok()) return Unusable(path, database.status().message());
+  std::unique_ptr<SqliteStore> store(new SqliteStore(*std::move(database)));
+  const absl::Status status = store->Prepare();
+  if (!status.ok()) return Unusable(path, status.message());
+  chmod(path.c_str(), 0600);
+  return store;
+}
+
+absl::Status SqliteStore::Prepare() {
+  absl::MutexLock lock(&mutex_);
+  int64_t version = -1, tables = 0;
+  // Reading first: nothing is written to a file that turns out not to be ours.
+  auto user_version = database_->Prepare("PRAGMA user_version");
+  RETURN_IF_ERROR(user_version.Run([&] { version = user_version.Integer(0); }));
+  auto count = database_->Prepare("SELECT count(*) FROM sqlite_master");
+  RETURN_IF_ERROR(count.Run([&] { tables = count.Integer(0); }));
+  if (version > kSchemaVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("it has schema version ", version, " of a newer diskd, this one knows ",
+                     kSchemaVersion, ": run that diskd again"));
+  }
+  if (version == 0 && tables > 0) {
+    return absl::FailedPreconditionError("it is a database, but not one of diskd");
+  }
+  std::string verdict;
+  auto check = database_->Prepare("PRAGMA quick_check(1)");
+  RETURN_IF_ERROR(check.Run([&] { verdict = check.Text(0); }));
+  if (verdict != "ok") return absl::DataLossError(absl::StrCat("it is damaged: ", verdict));
+  RETURN_IF_ERROR(database_->Execute(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+      "PRAGMA busy_timeout=5000"));
+  if (version == kSchemaVersion) return absl::OkStatus();
+  return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return database_->Execute(kSchema);
+  });
+}
+
+absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
+  absl::MutexLock lock(&mutex_);
+  return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
+    RETURN_IF_ERROR(
+        database_
+            ->Prepare("INSERT INTO volumes VALUES (?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
+                      " state = excluded.state")
+            .Bind(volume.id())
+            .Bind(volume.name())
+            .Bind(volume.driver())
+            .Bind(static_cast<int64_t>(volume.size_bytes()))
+            .Bind(int64_t{volume.logical_block_bytes()})
+            .Bind(int64_t{volume.state()})
+            .Bind(volume.create_time().seconds() * 1'000'000'000 + volume.create_time().nanos())
+            .Run());
+    for (const auto& [name, value] : volume.parameters()) {
+      RETURN_IF_ERROR(database_->Prepare("INSERT OR REPLACE INTO volume_parameters VALUES (?,?,?)")
+                          .Bind(volume.id())
+                          .Bind(name)
+                          .Bind(value)
+                          .Run());
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status SqliteStore::RemoveVolume(const std::string& id) {
+  absl::MutexLock lock(&mutex_);
+  return database_->Prepare("DELETE FROM volumes WHERE id = ?").Bind(id).Run();
+}
+
+absl::Status SqliteStore::ReadParameters(VolumeRecord& volume) {
+  auto query =
+      database_->Prepare("SELECT name, value FROM volume_parameters WHERE volume_id = ?");
+  return query.Bind(volume.id()).Run([&] {
+    (*volume.mutable_parameters())[query.Text(0)] = query.Text(1);
+  });
+}
+
+absl::StatusOr<std::optional<VolumeRecord>> SqliteStore::FindVolume(const std::string& key) {
+  absl::MutexLock lock(&mutex_);
+  std::optional<VolumeRecord> found;
+  auto query =
+      database_->Prepare(absl::StrCat(kSelectVolume, "WHERE id = ?1 OR name = ?1").c_str());
+  RETURN_IF_ERROR(query.Bind(key).Run([&] { found = ReadVolume(query); }));
+  if (found) RETURN_IF_ERROR(ReadParameters(*found));
+  return found;
+}
+
+absl::StatusOr<std::vector<VolumeRecord>> SqliteStore::ListVolumes(const std::string& after,
+                                                                   int limit) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<VolumeRecord> volumes;
+  auto query = database_->Prepare(
+      absl::StrCat(kSelectVolume, "WHERE id > ? ORDER BY id LIMIT ?").c_str());
+  RETURN_IF_ERROR(query.Bind(after).Bind(int64_t{limit}).Run([&] {
+    volumes.push_back(ReadVolume(query));
+  }));
+  for (VolumeRecord& volume : volumes) RETURN_IF_ERROR(ReadParameters(volume));
+  return volumes;
+}
+
+absl::StatusOr<int> SqliteStore::CountVolumes() {
+  absl::MutexLock lock(&mutex_);
+  int count = 0;
+  auto query = database_->Prepare("SELECT count(*) FROM volumes");
+  RETURN_IF_ERROR(query.Run([&] { count = static_cast<int>(query.Integer(0)); }));
+  return count;
+}
+
+absl::Status SqliteStore::PutAttachment(const AttachmentRecord& a) {
+  absl::MutexLock lock(&mutex_);
+  return database_->Prepare("INSERT OR REPLACE INTO attachments VALUES (?,?,?,?,?,?,?,?,?,?,?,?)")
+      .Bind(a.volume_id)
+      .Bind(int64_t{a.transport})
+      .Bind(int64_t{a.read_only})
+      .Bind(int64_t{a.queues})
+      .Bind(int64_t{a.queue_depth})
+      .Bind(int64_t{a.state})
+      .Bind(int64_t{a.force})
+      .Bind(int64_t{a.device_number})
+      .Bind(int64_t{a.survives_driver_death})
+      .Bind(a.boot_id)
+      .Bind(a.message)
+      .Bind(absl::ToUnixNanos(a.attach_time))
+      .Run();
+}
+
+absl::Status SqliteStore::RemoveAttachment(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  return database_->Prepare("DELETE FROM attachments WHERE volume_id = ?").Bind(volume_id).Run();
+}
+
+absl::StatusOr<std::optional<AttachmentRecord>> SqliteStore::FindAttachment(
+    const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  std::optional<AttachmentRecord> found;
+  auto query = database_->Prepare(absl::StrCat(kSelectAttachment, "WHERE volume_id = ?").c_str());
+  RETURN_IF_ERROR(query.Bind(volume_id).Run([&] { found = ReadAttachment(query); }));
+  return found;
+}
+
+absl::StatusOr<std::vector<AttachmentRecord>> SqliteStore::ListAttachments() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<AttachmentRecord> attachments;
+  auto query = database_->Prepare(absl::StrCat(kSelectAttachment, "ORDER BY volume_id").c_str());
+  RETURN_IF_ERROR(query.Run([&] { attachments.push_back(ReadAttachment(query)); }));
+  return attachments;
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/store/state_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
+
+namespace diskd::agent {
+
+absl::StatusOr<Fd> LockStateDir(const std::string& state_dir) {
+  const std::string path = absl::StrCat(state_dir, "/lock");
+  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, absl::StrCat("lock ", path));
+    char owner[32];
+    const ssize_t length = pread(fd.get(), owner, sizeof(owner), 0);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "state directory ", state_dir, " is in use by another diskd, process ",
+        length > 0 ? absl::StripAsciiWhitespace({owner, static_cast<size_t>(length)}) : "unknown",
+        ": stop it, or choose another --state-dir"));
+  }
+  const std::string owner = absl::StrCat(getpid(), "\n");
+  if (ftruncate(fd.get(), 0) != 0 ||
+      pwrite(fd.get(), owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size())) {
+    return ErrnoStatus(errno, absl::StrCat("write ", path));
+  }
+  return fd;
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/supervisor/driver_calls.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace diskd::agent {
+
+using diskd::driver::v1::Request;
+
+// How long a driver that has answered the shutdown may take to exit.
+constexpr absl::Duration kExitLimit = absl::Seconds(5);
+
+absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config) {
+  Request request;
+  *request.mutable_provision()->mutable_config() = config;
+  return process.Call(request, {}, kProvisionLimit).status();
+}
+
+absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config) {
+  Request request;
+  *request.mutable_deprovision()->mutable_config() = config;
+  return process.Call(request, {}, kProvisionLimit).status();
+}
+
+absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
+    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config) {
+  Request request;
+  *request.mutable_open()->mutable_config() = config;
+  ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, kOpenLimit));
+  const diskd::driver::v1::Geometry& geometry = answer.response.open().geometry();
+  if (geometry.size_bytes() != config.size_bytes()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "volume ", config.volume_id(), " was created with ", config.size_bytes(),
+        " bytes, but its backing store has ", geometry.size_bytes(), ": restore its size"));
+  }
+  return geometry;
+}
+
+absl::Status Serve(DriverProcess& process, diskd::v1::Transport transport,
+                   const std::vector<Fd>& descriptors, bool resend) {
+  Request request;
+  request.mutable_serve()->set_transport(transport == diskd::v1::TRANSPORT_BUSE
+                                             ? diskd::driver::v1::TRANSPORT_BUSE
+                                             : diskd::driver::v1::TRANSPORT_FUSE);
+  request.mutable_serve()->set_resend(resend);
+  std::vector<int> numbers;
+  for (const Fd& fd : descriptors) numbers.push_back(fd.get());
+  return process.Call(request, numbers, kServeLimit).status();
+}
+
+absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process) {
+  Request request;
+  request.mutable_status();
+  ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, kStatusLimit));
+  return answer.response.status();
+}
+
+absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process) {
+  Request request;
+  request.mutable_descriptors();
+  ASSIGN_OR_RETURN(DriverAnswer answer, process.Call(request, {}, kStatusLimit));
+  if (answer.descriptors.empty() ||
+      answer.descriptors.size() != answer.response.descriptors().count()) {
+    return absl::InternalError(absl::StrCat(
+        "driver process ", process.pid(), " announced ", answer.response.descriptors().count(),
+        " descriptors and sent ", answer.descriptors.size()));
+  }
+  return std::move(answer.descriptors);
+}
+
+absl::Status Ping(DriverProcess& process, absl::Duration limit) {
+  Request request;
+  request.mutable_ping();
+  return process.Call(request, {}, limit).status();
+}
+
+absl::Status ShutDown(DriverProcess& process, absl::Duration limit) {
+  Request request;
+  request.mutable_shutdown();
+  const absl::Status status = process.Call(request, {}, limit).status();
+  if (status.ok() && process.WaitExit(kExitLimit)) return absl::OkStatus();
+  if (!process.Kill()) {
+    return absl::InternalError(absl::StrCat("driver process ", process.pid(),
+                                            " hangs in the kernel and can't be killed"));
+  }
+  return status;
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// diskd.driver.v1 as functions, each with the limit that fits it. Errors: DriverProcess::Call.
+#ifndef DISKD_AGENT_SUPERVISOR_DRIVER_CALLS_H_
+#define DISKD_AGENT_SUPERVISOR_DRIVER_CALLS_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "agent/supervisor/driver_process.h"
+
+namespace diskd::agent {
+
+// May write a whole backing store.
+inline constexpr absl::Duration kProvisionLimit = absl::Minutes(30);
+inline constexpr absl::Duration kOpenLimit = absl::Seconds(60);
+inline constexpr absl::Duration kServeLimit = absl::Seconds(20);
+inline constexpr absl::Duration kStatusLimit = absl::Seconds(3);
+// Flushes what the driver holds in memory.
+inline constexpr absl::Duration kShutdownLimit = absl::Seconds(60);
+
+absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
+absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
+absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
+    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
+absl::Status Serve(DriverProcess& process, diskd::v1::Transport transport,
+                   const std::vector<Fd>& descriptors, bool resend);
+absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process);
+absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process);
+absl::Status Ping(DriverProcess& process, absl::Duration limit);
+
+// Asks for a durable end, then makes sure of the end: at the limit the process is killed. Error:
+// the last writes may not be durable; the process is gone all the same (or hangs in the kernel).
+absl::Status ShutDown(DriverProcess& process, absl::Duration limit = kShutdownLimit);
+
+}  // namespace diskd::agent
+
+#endif  // DISKD_AGENT_SUPERVISOR_DRIVER_CALLS_H_

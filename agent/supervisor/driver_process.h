@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Driver processes, and what the agent needs to start and find them. One per volume.
+#ifndef DISKD_AGENT_SUPERVISOR_DRIVER_PROCESS_H_
+#define DISKD_AGENT_SUPERVISOR_DRIVER_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/fd.h"
+#include "proto/diskd/v1/types.pb.h"
+#include "proto/driver/v1/driver.pb.h"
+
+namespace diskd::agent {
+
+struct DriverAnswer {
+  diskd::driver::v1::Response response;
+  std::vector<Fd> descriptors;
+};
+
+// Thread-safe; calls wait for each other. The destructor leaves the process alone.
+class DriverProcess {
+ public:
+  virtual ~DriverProcess() = default;
+
+  virtual pid_t pid() const = 0;
+
+  // One request. The driver's own error is the status. Besides: UNAVAILABLE, the process has
+  // exited or its socket is gone; DEADLINE_EXCEEDED, no answer in time; CANCELLED, interrupted.
+  virtual absl::StatusOr<DriverAnswer> Call(const diskd::driver::v1::Request& request,
+                                            const std::vector<int>& descriptors,
+                                            absl::Duration limit) = 0;
+  // True: the process has exited. False: still there at the limit, or interrupted.
+  virtual bool WaitExit(absl::Duration limit) = 0;
+  // Calls and waits return at once, those in progress and later ones, until Resume.
+  virtual void Interrupt() = 0;
+  virtual void Resume() = 0;
+  // SIGKILL; false: the process is still there (it hangs in the kernel). Not interrupted.
+  virtual bool Kill() = 0;
+  // Why it ended: "killed by signal 9 (KILL)".
+  virtual std::string ExitText() = 0;
+};
+
+// Thread-safe.
+class DriverLauncher {
+ public:
+  virtual ~DriverLauncher() = default;
+
+  virtual absl::StatusOr<std::unique_ptr<DriverProcess>> Launch(const std::string& volume_id,
+                                                                const std::string& driver) = 0;
+  // The process a former agent started for the volume. NOT_FOUND: none runs.
+  virtual absl::StatusOr<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) = 0;
+  // Volumes that have a driver process.
+  virtual std::vector<std::string> List() = 0;
+  // Removes socket, log and directory of a volume without a process. Best effort.
+  virtual void RemoveFiles(const std::string& volume_id) = 0;
+};
+
+// Thread-safe.
+class DriverCatalog {
+ public:
+  virtual ~DriverCatalog() = default;
+
+  // By name; unusable ones with `problem`.
+  virtual std::vector<diskd::v1::DriverInfo> List() = 0;
+};
+
+}  // namespace diskd::agent
+
+#endif  // DISKD_AGENT_SUPERVISOR_DRIVER_PROCESS_H_

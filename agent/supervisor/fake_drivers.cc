@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/supervisor/fake_drivers.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace diskd::agent {
+
+using diskd::driver::v1::Request;
+
+// One process; shared by the world and by every handle to it.
+struct FakeDrivers::State {
+  pid_t pid = 0;
+  absl::Mutex mutex;
+  bool alive ABSL_GUARDED_BY(mutex) = true;
+  bool hung ABSL_GUARDED_BY(mutex) = false;
+  bool serving ABSL_GUARDED_BY(mutex) = false;
+  diskd::driver::v1::VolumeConfig config ABSL_GUARDED_BY(mutex);
+};
+
+class FakeDrivers::Process : public DriverProcess {
+ public:
+  Process(FakeDrivers* world, std::shared_ptr<State> state)
+      : world_(world), state_(std::move(state)) {}
+
+  pid_t pid() const override { return state_->pid; }
+
+  absl::StatusOr<DriverAnswer> Call(const Request& request, const std::vector<int>& descriptors,
+                                    absl::Duration limit) override {
+    {
+      absl::MutexLock lock(&state_->mutex);
+      auto ready = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        return interrupted_ || !state_->alive || !state_->hung;
+      };
+      const bool in_time = state_->mutex.AwaitWithTimeout(absl::Condition(&ready), limit);
+      if (interrupted_) return absl::CancelledError("interrupted");
+      if (!in_time) return absl::DeadlineExceededError("the fake driver hangs");
+      if (!state_->alive) return absl::UnavailableError("driver process ended");
+    }
+    return Answer(request);
+  }
+
+  bool WaitExit(absl::Duration limit) override {
+    absl::MutexLock lock(&state_->mutex);
+    auto ready = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return interrupted_ || !state_->alive;
+    };
+    state_->mutex.AwaitWithTimeout(absl::Condition(&ready), limit);
+    return !state_->alive;
+  }
+  void Interrupt() override {
+    absl::MutexLock lock(&state_->mutex);
+    interrupted_ = true;
+  }
+  void Resume() override {
+    absl::MutexLock lock(&state_->mutex);
+    interrupted_ = false;
+  }
+  bool Kill() override {
+    if (!world_->Effect("kill").ok()) return false;
+    absl::MutexLock lock(&state_->mutex);
+    state_->alive = false;
+    return true;
+  }
+  std::string ExitText() override { return "killed by signal 9 (KILL)"; }
+
+ private:
+  absl::Status FailureOf(const std::string& kind) {
+    absl::MutexLock lock(&world_->mutex_);
+    const auto found = world_->failures_.find(kind);
+    return found == world_->failures_.end() ? absl::OkStatus() : found->second;
+  }
+
+  absl::StatusOr<DriverAnswer> Answer(const Request& request) {
+    DriverAnswer answer;
+    switch (request.request_case()) {
+      case Request::kProvision:
+        RETURN_IF_ERROR(FailureOf("provision"));
+        RETURN_IF_ERROR(world_->Effect("provision"));
+        {
+          absl::MutexLock lock(&world_->mutex_);
+          world_->provisioned_.insert(request.provision().config().volume_id());
+        }
+        break;
+      case Request::kDeprovision:
+        RETURN_IF_ERROR(FailureOf("deprovision"));
+        RETURN_IF_ERROR(world_->Effect("deprovision"));
+        {
+          absl::MutexLock lock(&world_->mutex_);
+          world_->provisioned_.erase(request.deprovision().config().volume_id());
+        }
+        break;
+      case Request::kOpen:
+        RETURN_IF_ERROR(FailureOf("open"));
+        return Open(request.open().config());
+      case Request::kServe:
+        RETURN_IF_ERROR(FailureOf("serve"));
+        RETURN_IF_ERROR(world_->Effect("serve"));
+        {
+          absl::MutexLock lock(&world_->mutex_);
+          if (request.serve().resend()) ++world_->resends_;
+        }
+        {
+          absl::MutexLock lock(&state_->mutex);
+          state_->serving = true;
+        }
+        break;
+      case Request::kStatus: {
+        absl::MutexLock lock(&state_->mutex);
+        auto* status = answer.response.mutable_status();
+        status->set_volume_id(state_->config.volume_id());
+        status->set_opened(!state_->config.volume_id().empty());
+        if (state_->serving) status->set_serving(diskd::driver::v1::TRANSPORT_FUSE);
+        break;
+      }
+      case Request::kDescriptors:
+        answer.response.mutable_descriptors()->set_count(1);
+        answer.descriptors.emplace_back(dup(STDERR_FILENO));
+        break;
+      case Request::kShutdown: {
+        RETURN_IF_ERROR(FailureOf("shutdown"));
+        RETURN_IF_ERROR(world_->Effect("shutdown"));
+        absl::MutexLock lock(&state_->mutex);
+        state_->alive = false;
+        break;
+      }
+      default:
+        break;
+    }
+    return answer;
+  }
+
+  absl::StatusOr<DriverAnswer> Open(const diskd::driver::v1::VolumeConfig& config) {
+    {
+      absl::MutexLock lock(&world_->mutex_);
+      if (world_->provisioned_.count(config.volume_id()) == 0) {
+        return absl::NotFoundError(absl::StrCat("no backing store of ", config.volume_id()));
+      }
+    }
+    absl::MutexLock lock(&state_->mutex);
+    state_->config = config;
+    DriverAnswer answer;
+    auto* geometry = answer.response.mutable_open()->mutable_geometry();
+    geometry->set_size_bytes(config.size_bytes());
+    geometry->set_logical_block_bytes(config.logical_block_bytes());
+    return answer;
+  }
+
+  FakeDrivers* const world_;
+  const std::shared_ptr<State> state_;
+  bool interrupted_ = false;  // by state_->mutex
+};
+
+FakeDrivers::FakeDrivers(EffectHook hook) : hook_(std::move(hook)) {}
+
+absl::Status FakeDrivers::Effect(const std::string& effect) {
+  return hook_ ? hook_(effect) : absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<DriverProcess>> FakeDrivers::Launch(const std::string& volume_id,
+                                                                   const std::string& driver) {
+  RETURN_IF_ERROR(Effect("launch"));
+  absl::MutexLock lock(&mutex_);
+  auto state = std::make_shared<State>();
+  state->pid = 1000 + ++launches_;
+  running_[volume_id] = state;
+  return std::make_unique<Process>(this, std::move(state));
+}
+
+absl::StatusOr<std::unique_ptr<DriverProcess>> FakeDrivers::Adopt(const std::string& volume_id) {
+  if (!Running(volume_id)) return absl::NotFoundError("no driver process");
+  absl::MutexLock lock(&mutex_);
+  return std::make_unique<Process>(this, running_[volume_id]);
+}
+
+std::vector<std::string> FakeDrivers::List() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, state] : running_) {
+    absl::MutexLock state_lock(&state->mutex);
+    if (state->alive) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::vector<diskd::v1::DriverInfo> FakeDrivers::Catalog::List() {
+  diskd::v1::DriverInfo memory, broken;
+  memory.set_name("memory");
+  memory.add_parameters()->set_name("dir");
+  broken.set_name("broken");
+  broken.set_problem("it exits with status 3");
+  return {broken, memory};
+}
+
+bool FakeDrivers::Running(const std::string& volume_id) { return PidOf(volume_id) != 0; }
+
+pid_t FakeDrivers::PidOf(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = running_.find(volume_id);
+  if (found == running_.end()) return 0;
+  absl::MutexLock state_lock(&found->second->mutex);
+  return found->second->alive ? found->second->pid : 0;
+}
+
+bool FakeDrivers::Serving(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = running_.find(volume_id);
+  if (found == running_.end()) return false;
+  absl::MutexLock state_lock(&found->second->mutex);
+  return found->second->alive && found->second->serving;
+}
+
+std::set<std::string> FakeDrivers::Provisioned() {
+  absl::MutexLock lock(&mutex_);
+  return provisioned_;
+}
+
+int FakeDrivers::launches() {
+  absl::MutexLock lock(&mutex_);
+  return launches_;
+}
+
+int FakeDrivers::resends() {
+  absl::MutexLock lock(&mutex_);
+  return resends_;
+}
+
+void FakeDrivers::KillProcess(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  absl::MutexLock state_lock(&running_.at(volume_id)->mutex);
+  running_.at(volume_id)->alive = false;
+}
+
+void FakeDrivers::Hang(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  absl::MutexLock state_lock(&running_.at(volume_id)->mutex);
+  running_.at(volume_id)->hung = true;
+}
+
+void FakeDrivers::FailCalls(const std::string& kind, absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  failures_[kind] = std::move(status);
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Driver processes and their backing stores in memory, for tests. Outlives the agent under test,
+// as real ones do.
+#ifndef DISKD_AGENT_SUPERVISOR_FAKE_DRIVERS_H_
+#define DISKD_AGENT_SUPERVISOR_FAKE_DRIVERS_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/supervisor/driver_process.h"
+
+namespace diskd::agent {
+
+class FakeDrivers : public DriverLauncher {
+ public:
+  // Called before everything that changes the world; an error keeps it from happening.
+  using EffectHook = std::function<absl::Status(const std::string& effect)>;
+
+  explicit FakeDrivers(EffectHook hook = nullptr);
+
+  absl::StatusOr<std::unique_ptr<DriverProcess>> Launch(const std::string& volume_id,
+                                                        const std::string& driver) override;
+  absl::StatusOr<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
+  std::vector<std::string> List() override;
+  void RemoveFiles(const std::string& volume_id) override {}
+
+  // The catalog: a good driver "memory" with parameter "dir", a bad one "broken".
+  class Catalog : public DriverCatalog {
+   public:
+    std::vector<diskd::v1::DriverInfo> List() override;
+  };
+  DriverCatalog* catalog() { return &catalog_; }
+
+  // What a test looks at and does.
+  bool Running(const std::string& volume_id);
+  pid_t PidOf(const std::string& volume_id);  // 0: none
+  bool Serving(const std::string& volume_id);
+  std::set<std::string> Provisioned();
+  int launches();
+  int resends();  // serve requests with `resend`
+  void KillProcess(const std::string& volume_id);
+  void Hang(const std::string& volume_id);  // answers nothing any more
+  // Calls of this kind ("open", "serve", "provision", ...) fail with the status from now on.
+  void FailCalls(const std::string& kind, absl::Status status);
+
+ private:
+  class Process;
+  struct State;
+  absl::Status Effect(const std::string& effect);
+
+  EffectHook hook_;
+  Catalog catalog_;
+  absl::Mutex mutex_;
+  std::map<std::string, std::shared_ptr<State>> running_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> provisioned_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
+  int launches_ ABSL_GUARDED_BY(mutex_) = 0;
+  int resends_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace diskd::agent
+
+#endif  // DISKD_AGENT_SUPERVISOR_FAKE_DRIVERS_H_

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/supervisor/local_driver.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agent/paths/volume_paths.h"
+#include "agent/supervisor/process_scan.h"
+#include "base/errno_status.h"
+#include "base/log.h"
+#include "base/packet_socket.h"
+#include "base/status_macros.h"
+
+namespace diskd::agent {
+namespace {
+
+constexpr absl::Duration kKillLimit = absl::Seconds(5);
+constexpr absl::Duration kLongestPoll = absl::Hours(1);
+// Disks must not go because some program took too much memory.
+constexpr int kOomScoreAdjustment = -900;
+
+absl::StatusOr<Fd> OpenLog(const std::string& path) {
+  struct stat st;
+  if (stat(path.c_str(), &st) == 0 && st.st_size > kMaxDriverLogBytes) {
+    rename(path.c_str(), absl::StrCat(path, ".1").c_str());
+  }
+  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  return fd;
+}
+
+void ProtectFromOomKiller(pid_t pid) {
+  std::ofstream(absl::StrCat("/proc/", pid, "/oom_score_adj")) << kOomScoreAdjustment;
+}
+
+}  // namespace
+
+LocalDriverProcess::LocalDriverProcess(Process process, std::string socket_path,
+                                       std::string log_path)
+    : pid_(process.pid()),
+      socket_path_(std::move(socket_path)),
+      log_path_(std::move(log_path)),
+      interrupt_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      process_(std::move(process)),
+      pidfd_(process_.pidfd()) {}
+
+LocalDriverProcess::Event LocalDriverProcess::Wait(int socket, absl::Duration limit) {
+  const absl::Time deadline = absl::Now() + limit;
+  for (;;) {
+    const absl::Duration left =
+        std::clamp(deadline - absl::Now(), absl::ZeroDuration(), kLongestPoll);
+    pollfd fds[] = {{interrupt_.get(), POLLIN, 0}, {socket, POLLIN, 0}, {pidfd_, POLLIN, 0}};
+    // Rounded up: a fraction of a millisecond must not become a busy loop.
+    const int timeout = static_cast<int>(absl::ToInt64Milliseconds(left + absl::Microseconds(999)));
+    const int ready = poll(fds, 3, timeout);
+    if (ready < 0) continue;
+    if (fds[0].revents != 0) return Event::kInterrupted;
+    // Before the exit: a driver's last answer counts.
+    if (fds[1].revents != 0) return Event::kReadable;
+    if (fds[2].revents != 0) return Event::kExited;
+    if (absl::Now() >= deadline) return Event::kTimeout;
+  }
+}
+
+absl::Status LocalDriverProcess::Ended() {
+  return absl::UnavailableError(
+      absl::StrCat("driver process ", pid_, " ended: ", ExitText(), "; its log is ", log_path_));
+}
+
+absl::Status LocalDriverProcess::Exchange(const std::string& payload,
+                                          const std::vector<int>& descriptors,
+                                          absl::Duration limit, DriverAnswer& answer) {
+  if (!socket_.valid()) {
+    auto connected = ConnectPacketSocket(socket_path_);
+    if (!connected.ok()) {
+      return WaitExit(absl::ZeroDuration()) ? Ended() : connected.status();
+    }
+    socket_ = *std::move(connected);
+  }
+  const absl::Status sent = SendPacket(socket_.get(), payload, descriptors);
+  if (!sent.ok()) return WaitExit(kKillLimit) ? Ended() : sent;
+  switch (Wait(socket_.get(), limit)) {
+    case Event::kInterrupted:
+      return absl::CancelledError(absl::StrCat("call to driver process ", pid_, " interrupted"));
+    case Event::kTimeout:
+      return absl::DeadlineExceededError(absl::StrCat("driver process ", pid_,
+                                                      " did not answer within ",
+                                                      absl::FormatDuration(limit)));
+    case Event::kExited:
+      return Ended();
+    case Event::kReadable:
+      break;
+  }
+  auto packet = ReceivePacket(socket_.get(), absl::ZeroDuration());
+  if (absl::IsUnavailable(packet.status()) && WaitExit(kKillLimit)) return Ended();
+  if (!packet.ok()) return packet.status();
+  if (!answer.response.ParseFromString(packet->payload)) {
+    return absl::InternalError(absl::StrCat("driver process ", pid_, " sent rubbish"));
+  }
+  answer.descriptors = std::move(packet->fds);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DriverAnswer> LocalDriverProcess::Call(const diskd::driver::v1::Request& request,
+                                                      const std::vector<int>& descriptors,
+                                                      absl::Duration limit) {
+  absl::MutexLock lock(&call_mutex_);
+  DriverAnswer answer;
+  const absl::Status status = Exchange(request.SerializeAsString(), descriptors, limit, answer);
+  if (!status.ok()) {
+    // An answer that comes too late must not be taken for the next one's.
+    socket_.reset();
+    return status;
+  }
+  if (answer.response.code() != 0) {
+    return absl::Status(static_cast<absl::StatusCode>(answer.response.code()),
+                        answer.response.message());
+  }
+  return answer;
+}
+
+bool LocalDriverProcess::WaitExit(absl::Duration limit) {
+  if (Wait(-1, limit) != Event::kExited) return false;
+  absl::MutexLock lock(&process_mutex_);
+  return process_.WaitExit(absl::ZeroDuration());
+}
+
+void LocalDriverProcess::Interrupt() { eventfd_write(interrupt_.get(), 1); }
+
+void LocalDriverProcess::Resume() {
+  eventfd_t ignored;
+  eventfd_read(interrupt_.get(), &ignored);
+}
+
+bool LocalDriverProcess::Kill() {
+  absl::MutexLock lock(&process_mutex_);
+  return process_.Kill(kKillLimit);
+}
+
+std::string LocalDriverProcess::ExitText() {
+  absl::MutexLock lock(&process_mutex_);
+  process_.WaitExit(absl::ZeroDuration());
+  return process_.exit_text();
+}
+
+LocalDriverLauncher::LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog)
+    : run_dir_(std::move(run_dir)), catalog_(catalog) {}
+
+std::unique_ptr<DriverProcess> LocalDriverLauncher::Attend(Process process,
+                                                           const std::string& volume_id) {
+  return std::make_unique<LocalDriverProcess>(std::move(process),
+                                              ControlSocketPath(run_dir_, volume_id),
+                                              DriverLogPath(run_dir_, volume_id));
+}
+
+absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
+    const std::string& volume_id, const std::string& driver) {
+  std::string executable;
+  for (const auto& info : catalog_->List()) {
+    if (info.name() == driver) executable = info.path();
+  }
+  if (executable.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("driver \"", driver, "\" of volume ", volume_id,
+                     " is not installed: put diskd-driver-", driver, " into the driver directory"));
+  }
+  std::error_code error;
+  std::filesystem::create_directories(VolumeRunDir(run_dir_, volume_id), error);
+  if (error) {
+    return ErrnoStatus(error.value(), absl::StrCat("create ", VolumeRunDir(run_dir_, volume_id)));
+  }
+  ASSIGN_OR_RETURN(const Fd log, OpenLog(DriverLogPath(run_dir_, volume_id)));
+  ASSIGN_OR_RETURN(const Fd listener, ListenPacketSocket(ControlSocketPath(run_dir_, volume_id)));
+  ASSIGN_OR_RETURN(Process process,
+                   Process::Spawn({.argv = {executable, "serve",
+                                            absl::StrCat("--control-fd=", kInheritedFd)},
+                                   .environment = DriverMarks(run_dir_, volume_id),
+                                   .stdout_fd = log.get(),
+                                   .stderr_fd = log.get(),
+                                   .inherited_fd = listener.get()}));
+  ProtectFromOomKiller(process.pid());
+  SPDLOG_INFO("volume {}: started driver {} as process {}", volume_id, driver, process.pid());
+  return Attend(std::move(process), volume_id);
+}
+
+absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Adopt(
+    const std::string& volume_id) {
+  const auto marked = FindMarkedProcesses(run_dir_);
+  const auto found = marked.find(volume_id);
+  if (found == marked.end()) {
+    return absl::NotFoundError(absl::StrCat("no driver process runs for volume ", volume_id));
+  }
+  ASSIGN_OR_RETURN(Process process, Process::Watch(found->second));
+  // Between the two looks the number could have gone to another process.
+  const auto again = FindMarkedProcesses(run_dir_);
+  const auto same = again.find(volume_id);
+  if (same == again.end() || same->second != process.pid()) {
+    return absl::NotFoundError(absl::StrCat("the driver process of ", volume_id, " just ended"));
+  }
+  return Attend(std::move(process), volume_id);
+}
+
+std::vector<std::string> LocalDriverLauncher::List() {
+  std::vector<std::string> ids;
+  for (const auto& [id, pid] : FindMarkedProcesses(run_dir_)) ids.push_back(id);
+  return ids;
+}
+
+void LocalDriverLauncher::RemoveFiles(const std::string& volume_id) {
+  // Never recursively: the directory may hold the mount of a dead driver.
+  const std::string log = DriverLogPath(run_dir_, volume_id);
+  unlink(ControlSocketPath(run_dir_, volume_id).c_str());
+  unlink(log.c_str());
+  unlink(absl::StrCat(log, ".1").c_str());
+  rmdir(FuseMountPoint(run_dir_, volume_id).c_str());
+  rmdir(VolumeRunDir(run_dir_, volume_id).c_str());
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Driver processes of this machine. They live in sessions of their own and outlive the agent:
+// nothing but the control socket in the volume's run directory connects the two.
+#ifndef DISKD_AGENT_SUPERVISOR_LOCAL_DRIVER_H_
+#define DISKD_AGENT_SUPERVISOR_LOCAL_DRIVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/process/process.h"
+#include "agent/supervisor/driver_process.h"
+
+namespace diskd::agent {
+
+inline constexpr int64_t kMaxDriverLogBytes = 1 << 20;  // of driver.log at a start; one older kept
+
+class LocalDriverProcess : public DriverProcess {
+ public:
+  LocalDriverProcess(Process process, std::string socket_path, std::string log_path);
+
+  pid_t pid() const override { return pid_; }
+  absl::StatusOr<DriverAnswer> Call(const diskd::driver::v1::Request& request,
+                                    const std::vector<int>& descriptors,
+                                    absl::Duration limit) override;
+  bool WaitExit(absl::Duration limit) override;
+  void Interrupt() override;
+  void Resume() override;
+  bool Kill() override;
+  std::string ExitText() override;
+
+ private:
+  enum class Event { kReadable, kExited, kInterrupted, kTimeout };
+  // `socket`: -1 waits for the process only.
+  Event Wait(int socket, absl::Duration limit);
+  absl::Status Exchange(const std::string& payload, const std::vector<int>& descriptors,
+                        absl::Duration limit, DriverAnswer& answer)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(call_mutex_);
+  absl::Status Ended();
+
+  const pid_t pid_;
+  const std::string socket_path_;
+  const std::string log_path_;
+  const Fd interrupt_;  // eventfd
+
+  absl::Mutex call_mutex_;
+  Fd socket_ ABSL_GUARDED_BY(call_mutex_);  // of the connection, opened by the first call
+  absl::Mutex process_mutex_;
+  Process process_ ABSL_GUARDED_BY(process_mutex_);
+  const int pidfd_;
+};
+
+class LocalDriverLauncher : public DriverLauncher {
+ public:
+  LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog);
+
+  absl::StatusOr<std::unique_ptr<DriverProcess>> Launch(const std::string& volume_id,
+                                                        const std::string& driver) override;
+  absl::StatusOr<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
+  std::vector<std::string> List() override;
+  void RemoveFiles(const std::string& volume_id) override;
+
+ private:
+  std::unique_ptr<DriverProcess> Attend(Process process, const std::string& volume_id);
+
+  const std::string run_dir_;
+  DriverCatalog* const catalog_;
+};
+
+}  // namespace diskd::agent
+
+#endif  // DISKD_AGENT_SUPERVISOR_LOCAL_DRIVER_H_

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/supervisor/local_driver.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "agent/paths/volume_paths.h"
+#include "agent/supervisor/driver_calls.h"
+#include "agent/supervisor/fake_drivers.h"
+#include "gtest/gtest.h"
+
+namespace diskd::agent {
+namespace {
+
+constexpr char kVolume[] = "vol-0000000000000001";
+constexpr absl::Duration kSoon = absl::Seconds(20);
+
+// Scripts stand for driver executables: enough for everything but an answer.
+class LocalDriverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    run_dir_ = testing::TempDir() + "/run.XXXXXX";
+    ASSERT_NE(mkdtemp(run_dir_.data()), nullptr);
+    catalog_.path = run_dir_ + "/diskd-driver-script";
+  }
+  std::unique_ptr<DriverProcess> Launch(const std::string& script) {
+    std::ofstream(catalog_.path) << "#!/bin/sh\n" << script << "\n";
+    chmod(catalog_.path.c_str(), 0755);
+    auto process = launcher().Launch(kVolume, "script");
+    EXPECT_TRUE(process.ok()) << process.status();
+    return *std::move(process);
+  }
+  LocalDriverLauncher launcher() { return LocalDriverLauncher(run_dir_, &catalog_); }
+
+  struct OneDriver : DriverCatalog {
+    std::vector<diskd::v1::DriverInfo> List() override {
+      diskd::v1::DriverInfo info;
+      info.set_name("script");
+      info.set_path(path);
+      return {info};
+    }
+    std::string path;
+  };
+  std::string run_dir_;
+  OneDriver catalog_;
+};
+
+TEST_F(LocalDriverTest, SilentDriver_CallEndsAtTheLimitAndByInterrupt) {
+  auto process = Launch("exec sleep 1000");
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Ping(*process, absl::Milliseconds(5))));
+  process->Interrupt();
+  EXPECT_TRUE(absl::IsCancelled(Ping(*process, kSoon)));
+  process->Resume();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Ping(*process, absl::Milliseconds(5))));
+  EXPECT_TRUE(process->Kill());
+}
+
+TEST_F(LocalDriverTest, DriverThatExits_CallSaysHowItEnded) {
+  auto process = Launch("exit 5");
+  const absl::Status status = Ping(*process, kSoon);
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_NE(status.message().find("exit status 5"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("driver.log"), absl::string_view::npos) << status;
+}
+
+TEST_F(LocalDriverTest, RunningDriver_IsFoundByAnotherLauncherAndGoneAfterItsEnd) {
+  auto process = Launch("exec sleep 1000");
+  // While a process changes its program, its environment can't be read.
+  auto adopted = launcher().Adopt(kVolume);
+  while (absl::IsNotFound(adopted.status())) adopted = launcher().Adopt(kVolume);
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ((*adopted)->pid(), process->pid());
+  EXPECT_EQ(launcher().List(), std::vector<std::string>{kVolume});
+  EXPECT_TRUE((*adopted)->Kill());
+  EXPECT_TRUE(process->WaitExit(kSoon));
+  EXPECT_TRUE(absl::IsNotFound(launcher().Adopt(kVolume).status()));
+}
+
+TEST_F(LocalDriverTest, ProcessOfAnotherRunDirectory_IsNotFound) {
+  auto process = Launch("exec sleep 1000");
+  LocalDriverLauncher other(run_dir_ + "2", &catalog_);
+  EXPECT_TRUE(absl::IsNotFound(other.Adopt(kVolume).status()));
+  EXPECT_TRUE(process->Kill());
+}
+
+TEST_F(LocalDriverTest, Log_KeepsOutputAndIsRotatedAtTheLimit) {
+  std::filesystem::create_directories(VolumeRunDir(run_dir_, kVolume));
+  const std::string log = DriverLogPath(run_dir_, kVolume);
+  std::ofstream(log) << std::string(kMaxDriverLogBytes + 1, 'x');
+  auto process = Launch("echo to-out; echo to-err >&2");
+  ASSERT_TRUE(process->WaitExit(kSoon));
+  std::ifstream in(log);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "to-out\nto-err\n");
+  EXPECT_TRUE(std::filesystem::exists(log + ".1"));
+  launcher().RemoveFiles(kVolume);
+  EXPECT_FALSE(std::filesystem::exists(VolumeRunDir(run_dir_, kVolume)));
+}
+
+TEST_F(LocalDriverTest, MissingDriver_IsNamed) {
+  const absl::Status status = launcher().Launch(kVolume, "nosuch").status();
+  EXPECT_TRUE(absl::IsNotFound(status));
+  EXPECT_NE(status.message().find("diskd-driver-nosuch"), absl::string_view::npos) << status;
+}
+
+}  // namespace
+}  // namespace diskd::agent

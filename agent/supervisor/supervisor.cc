@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/supervisor/supervisor.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agent/supervisor/driver_calls.h"
+#include "base/log.h"
+
+namespace diskd::agent {
+
+Supervisor::Supervisor(std::string name, std::unique_ptr<DriverProcess> process,
+                       SupervisedService service, const SupervisorLimits& limits)
+    : name_(std::move(name)),
+      service_(std::move(service)),
+      limits_(limits),
+      backoff_(limits.restart),
+      process_(std::move(process)) {
+  if (process_ != nullptr) {
+    backoff_.Served(absl::Now());
+    health_.pid = process_->pid();
+    busy_ = process_.get();
+  } else {
+    health_.message = "no driver process runs";
+  }
+  thread_ = std::thread([this] { Run(); });
+}
+
+Supervisor::~Supervisor() { Stop(); }
+
+SupervisorHealth Supervisor::health() const {
+  absl::MutexLock lock(&mutex_);
+  return health_;
+}
+
+std::unique_ptr<DriverProcess> Supervisor::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    if (busy_ != nullptr) busy_->Interrupt();
+  }
+  if (thread_.joinable()) thread_.join();
+  {
+    absl::MutexLock lock(&mutex_);
+    busy_ = nullptr;
+  }
+  if (process_ != nullptr) process_->Resume();
+  return std::move(process_);
+}
+
+bool Supervisor::Stopping() const {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
+}
+
+bool Supervisor::SetBusy(DriverProcess* process) {
+  absl::MutexLock lock(&mutex_);
+  busy_ = stopping_ ? nullptr : process;
+  return !stopping_;
+}
+
+bool Supervisor::Pause(absl::Duration delay) {
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay);
+  return !stopping_;
+}
+
+void Supervisor::Run() {
+  while (!Stopping()) {
+    Watch();
+    absl::MutexLock lock(&mutex_);
+    if (health_.gave_up) return;
+  }
+}
+
+void Supervisor::Watch() {
+  if (process_ == nullptr) {
+    TryStart();
+    return;
+  }
+  std::string reason;
+  if (process_->WaitExit(limits_.ping_interval)) {
+    reason = absl::StrCat("driver process ", process_->pid(), " ended: ", process_->ExitText());
+  } else {
+    if (Stopping()) return;
+    const absl::Status status = Ping(*process_, limits_.ping_limit);
+    if (status.ok()) return;
+    if (absl::IsCancelled(status) || Stopping()) return;
+    reason = std::string(status.message());
+  }
+  Replace(reason);
+}
+
+void Supervisor::Report(const std::string& reason, absl::Duration delay) {
+  absl::MutexLock lock(&mutex_);
+  health_.pid = 0;
+  health_.message =
+      backoff_.crash_loop()
+          ? absl::StrCat("crash loop, ", backoff_.deaths(), " deaths; last: ", reason,
+                         "; next start in ", absl::FormatDuration(delay))
+          : reason;
+  SPDLOG_WARN("{}: {}", name_, health_.message);
+}
+
+void Supervisor::Replace(const std::string& reason) {
+  // The successor must not meet its predecessor on the same descriptors.
+  if (process_ != nullptr && !process_->Kill()) {
+    Report(absl::StrCat("driver process ", process_->pid(), " hangs in the kernel"),
+           limits_.restart.longest_delay);
+    Pause(limits_.restart.longest_delay);
+    return;
+  }
+  const absl::Duration delay = backoff_.Ended(absl::Now());
+  Report(reason, delay);
+  SetBusy(nullptr);
+  process_.reset();
+  if (!service_.restart) {
+    {
+      absl::MutexLock lock(&mutex_);
+      health_.gave_up = true;
+    }
+    service_.give_up(reason);
+    return;
+  }
+  Pause(delay);
+}
+
+void Supervisor::TryStart() {
+  auto launched = service_.launch();
+  absl::Status status = launched.status();
+  if (launched.ok()) {
+    DriverProcess& fresh = **launched;
+    if (SetBusy(&fresh)) {
+      status = service_.serve(fresh);
+    } else {
+      status = absl::CancelledError("stopped");
+    }
+    if (status.ok()) {
+      process_ = *std::move(launched);
+      backoff_.Served(absl::Now());
+      absl::MutexLock lock(&mutex_);
+      health_.pid = process_->pid();
+      ++health_.restarts;
+      health_.message = backoff_.crash_loop()
+                            ? absl::StrCat("the driver process died ", backoff_.deaths(),
+                                           " times in a row; its log says why")
+                            : "";
+      SPDLOG_INFO("{}: driver process {} serves", name_, health_.pid);
+      return;
+    }
+    SetBusy(nullptr);
+    if (!fresh.Kill()) SPDLOG_ERROR("{}: process {} can't be killed", name_, fresh.pid());
+  }
+  if (Stopping()) return;
+  const absl::Duration delay = backoff_.Ended(absl::Now());
+  Report(absl::StrCat("no new driver process: ", status.message()), delay);
+  Pause(delay);
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keeps one driver process serving: watches it, pings it, replaces it when it dies or hangs.
+//
+// One thread per supervisor, so that a hung driver delays no other. All functions are thread-safe.
+// The destructor ends the supervision and leaves the process running.
+#ifndef DISKD_AGENT_SUPERVISOR_SUPERVISOR_H_
+#define DISKD_AGENT_SUPERVISOR_SUPERVISOR_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/supervisor/driver_process.h"
+#include "agent/supervisor/restart_backoff.h"
+
+namespace diskd::agent {
+
+struct SupervisorLimits {
+  RestartLimits restart;
+  absl::Duration ping_interval = absl::Seconds(2);
+  absl::Duration ping_limit = absl::Seconds(10);  // a driver silent for so long is replaced
+};
+
+// What a supervisor does with processes. Called in its thread.
+struct SupervisedService {
+  std::function<absl::StatusOr<std::unique_ptr<DriverProcess>>()> launch;
+  // Makes a fresh process serve what its predecessor served.
+  std::function<absl::Status(DriverProcess&)> serve;
+  // False: a dead process is not replaced; give_up is called instead, and supervision ends.
+  bool restart = true;
+  std::function<void(const std::string& reason)> give_up;
+};
+
+struct SupervisorHealth {
+  pid_t pid = 0;          // 0: no process serves
+  uint32_t restarts = 0;  // processes replaced
+  bool gave_up = false;
+  std::string message;  // why no process serves, or that they keep dying
+};
+
+class Supervisor {
+ public:
+  // `name` is for the log. `process` serves already; nullptr: one is to be started.
+  Supervisor(std::string name, std::unique_ptr<DriverProcess> process, SupervisedService service,
+             const SupervisorLimits& limits);
+  ~Supervisor();
+
+  SupervisorHealth health() const;
+
+  // Ends the supervision. The serving process goes to the caller; nullptr: there is none.
+  std::unique_ptr<DriverProcess> Stop();
+
+ private:
+  void Run();
+  void Watch();
+  // `reason` the last one ended or failed to start.
+  void Replace(const std::string& reason);
+  void TryStart();
+  // False: stopped meanwhile.
+  bool Pause(absl::Duration delay);
+  bool Stopping() const;
+  // What Stop() has to interrupt; false: stopped already.
+  bool SetBusy(DriverProcess* process);
+  void Report(const std::string& reason, absl::Duration delay);
+
+  const std::string name_;
+  const SupervisedService service_;
+  const SupervisorLimits limits_;
+  RestartBackoff backoff_;                  // thread_ only
+  std::unique_ptr<DriverProcess> process_;  // thread_ only, until it has ended
+
+  mutable absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  DriverProcess* busy_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  SupervisorHealth health_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace diskd::agent
+
+#endif  // DISKD_AGENT_SUPERVISOR_SUPERVISOR_H_

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Volumes shown as block devices: attach, detach, and taking over after a restart of the agent.
+// Thread-safe.
+#ifndef DISKD_AGENT_VOLUME_ATTACHMENTS_H_
+#define DISKD_AGENT_VOLUME_ATTACHMENTS_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/volume/environment.h"
+#include "proto/diskd/v1/diskd.pb.h"
+
+namespace diskd::agent {
+
+class Attachments {
+ public:
+  explicit Attachments(const Environment& environment) : environment_(environment) {}
+  // Driver processes and devices stay as they are, for the next agent.
+  ~Attachments() = default;
+
+  // Errors: proto/diskd/v1/diskd.proto. After an error nothing is left of the attempt.
+  absl::StatusOr<diskd::v1::Attachment> Attach(const diskd::v1::AttachVolumeRequest& request);
+  absl::Status Detach(const diskd::v1::DetachVolumeRequest& request);
+  // Not attached: nothing.
+  absl::StatusOr<std::optional<diskd::v1::Attachment>> Describe(const VolumeRecord& volume);
+  absl::StatusOr<std::vector<diskd::v1::Attachment>> List();
+
+  // At the agent's start, before any other call: takes running devices over, ends what was begun,
+  // removes what belongs to nobody. Errors of single volumes are logged and in their state.
+  absl::Status Restore();
+
+ private:
+  // A device with its driver process.
+  struct Live {
+    std::unique_ptr<Device> device;
+    std::unique_ptr<Supervisor> supervisor;  // after device: goes first
+  };
+  // What exists of an attachment that is being made or taken down; members may be null.
+  struct Parts {
+    std::unique_ptr<Device> device;
+    std::unique_ptr<DriverProcess> process;
+  };
+
+  // attachments.cc
+  absl::Status Build(const VolumeRecord& volume, AttachmentRecord& record, Parts& parts);
+  void Supervise(const VolumeRecord& volume, const AttachmentRecord& record, Parts parts);
+  void Fail(const VolumeRecord& volume, AttachmentRecord record, const std::string& reason);
+  std::shared_ptr<Live> FindLive(const std::string& volume_id);
+  diskd::v1::Attachment Show(const VolumeRecord& volume, const AttachmentRecord& record);
+
+  // detach.cc
+  absl::Status DetachLive(const VolumeRecord& volume, AttachmentRecord record, Live& live,
+                          bool force);
+  // Finds what is left by the kernel's account and removes it.
+  absl::Status RemoveRemains(const VolumeRecord& volume, AttachmentRecord record);
+  // Ends the process, destroys the device, forgets the attachment.
+  absl::Status TakeDown(const VolumeRecord& volume, AttachmentRecord record, Parts parts,
+                        bool force);
+  absl::Status Dismantle(const VolumeRecord& volume, Parts& parts, bool force);
+
+  // restore.cc
+  void RestoreOne(const VolumeRecord& volume, AttachmentRecord record);
+  absl::Status Adopt(const VolumeRecord& volume, AttachmentRecord& record);
+  void RemoveOrphans();
+
+  const Environment environment_;
+  absl::Mutex mutex_;
+  std::map<std::string, std::shared_ptr<Live>> live_ ABSL_GUARDED_BY(mutex_);  // by volume id
+};
+
+}  // namespace diskd::agent
+
+#endif  // DISKD_AGENT_VOLUME_ATTACHMENTS_H_

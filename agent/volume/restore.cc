@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Attachments: what a new agent does with the ones of its predecessor.
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "agent/supervisor/driver_calls.h"
+#include "agent/volume/attachments.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+
+namespace diskd::agent {
+namespace {
+
+using diskd::v1::ATTACHMENT_STATE_ATTACHED;
+using diskd::v1::ATTACHMENT_STATE_ATTACHING;
+using diskd::v1::ATTACHMENT_STATE_DETACHING;
+using diskd::v1::ATTACHMENT_STATE_FAILED;
+
+// OK: the process serves the volume.
+absl::Status CheckServing(DriverProcess& process, const std::string& volume_id) {
+  ASSIGN_OR_RETURN(const auto status, GetStatus(process));
+  if (status.volume_id() != volume_id ||
+      status.serving() == diskd::driver::v1::TRANSPORT_UNSPECIFIED) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("driver process ", process.pid(), " does not serve it"));
+  }
+  return absl::OkStatus();
+}
+
+void LogError(const VolumeRecord& volume, const char* what, const absl::Status& status) {
+  if (status.ok()) return;
+  SPDLOG_ERROR("volume {} ({}): {}: {}", volume.id(), volume.name(), what,
+               std::string(status.message()));
+}
+
+}  // namespace
+
+absl::Status Attachments::Restore() {
+  ASSIGN_OR_RETURN(const std::vector<AttachmentRecord> records,
+                   environment_.store->ListAttachments());
+  for (const AttachmentRecord& record : records) {
+    ASSIGN_OR_RETURN(const auto volume, environment_.store->FindVolume(record.volume_id));
+    if (!volume) continue;  // the schema forbids it
+    if (record.boot_id != environment_.boot_id) {
+      SPDLOG_INFO("volume {} ({}): the machine was started anew, not attached any more",
+                  volume->id(), volume->name());
+      LogError(*volume, "remove the link", environment_.devices->Unlink(volume->name()));
+      RETURN_IF_ERROR(environment_.store->RemoveAttachment(record.volume_id));
+      continue;
+    }
+    RestoreOne(*volume, record);
+  }
+  RemoveOrphans();
+  return absl::OkStatus();
+}
+
+void Attachments::RestoreOne(const VolumeRecord& volume, AttachmentRecord record) {
+  if (record.state == ATTACHMENT_STATE_FAILED) return;
+  if (record.state == ATTACHMENT_STATE_ATTACHING) {
+    // Nobody was told of the device yet.
+    SPDLOG_INFO("volume {} ({}): undoing an interrupted attach", volume.id(), volume.name());
+    LogError(volume, "undo the attach", RemoveRemains(volume, record));
+    return;
+  }
+  const bool detaching = record.state == ATTACHMENT_STATE_DETACHING;
+  if (detaching && record.force) {
+    SPDLOG_INFO("volume {} ({}): finishing an interrupted detach", volume.id(), volume.name());
+    LogError(volume, "finish the detach", RemoveRemains(volume, record));
+    return;
+  }
+  const absl::Status adopted = Adopt(volume, record);
+  if (!adopted.ok() && detaching) {
+    LogError(volume, "finish the detach", RemoveRemains(volume, record));
+    return;
+  }
+  if (!adopted.ok()) {
+    const absl::Status removed = RemoveRemains(volume, record);
+    LogError(volume, "remove what is left", removed);
+    Fail(volume, record,
+         absl::StrCat(adopted.message(), "; I/O fails: detach it, then attach it again"));
+    return;
+  }
+  if (!detaching) return;
+  const auto live = FindLive(volume.id());
+  LogError(volume, "finish the detach", DetachLive(volume, record, *live, /*force=*/false));
+}
+
+absl::Status Attachments::Adopt(const VolumeRecord& volume, AttachmentRecord& record) {
+  Parts parts;
+  auto device = environment_.devices->Find(record.transport, volume.id(), record.device_number,
+                                           record.survives_driver_death);
+  if (!device.ok()) return device.status();
+  parts.device = *std::move(device);
+  if (parts.device->number() < 0) {
+    return absl::FailedPreconditionError("its loop device was detached by somebody else");
+  }
+  auto process = environment_.launcher->Adopt(volume.id());
+  absl::Status serving = process.status();
+  if (process.ok()) {
+    parts.process = *std::move(process);
+    serving = CheckServing(*parts.process, volume.id());
+  }
+  if (record.transport == diskd::v1::TRANSPORT_FUSE) {
+    if (!serving.ok()) {
+      return absl::UnavailableError(absl::StrCat("its FUSE connection ended while no agent ran (",
+                                                 serving.message(), ")"));
+    }
+    ASSIGN_OR_RETURN(std::vector<Fd> descriptors, GetDescriptors(*parts.process));
+    parts.device->Hold(std::move(descriptors));
+  } else if (!serving.ok()) {
+    // The kernel has parked the I/O; a new process takes it up.
+    if (parts.process != nullptr) parts.process->Kill();
+    parts.process.reset();
+  }
+  record.state = ATTACHMENT_STATE_ATTACHED;
+  record.device_number = parts.device->number();
+  RETURN_IF_ERROR(environment_.store->PutAttachment(record));
+  RETURN_IF_ERROR(environment_.devices->Link(volume.name(), parts.device->path()));
+  SPDLOG_INFO("volume {} ({}): took over {}, driver process {}", volume.id(), volume.name(),
+              parts.device->path(), parts.process == nullptr ? 0 : parts.process->pid());
+  Supervise(volume, record, std::move(parts));
+  return absl::OkStatus();
+}
+
+void Attachments::RemoveOrphans() {
+  std::set<std::string> attached;
+  const auto records = environment_.store->ListAttachments();
+  if (!records.ok()) return;
+  for (const AttachmentRecord& record : *records) attached.insert(record.volume_id);
+
+  for (const std::string& id : environment_.launcher->List()) {
+    if (attached.count(id) != 0) continue;
+    auto process = environment_.launcher->Adopt(id);
+    if (!process.ok()) continue;
+    SPDLOG_WARN("volume {}: not attached, ending its driver process {}", id, (*process)->pid());
+    if (!(*process)->Kill()) SPDLOG_ERROR("process {} can't be killed", (*process)->pid());
+  }
+  const auto devices = environment_.devices->List();
+  if (!devices.ok()) {
+    SPDLOG_ERROR("list devices: {}", std::string(devices.status().message()));
+    return;
+  }
+  for (const auto& [id, transport] : *devices) {
+    if (attached.count(id) != 0) continue;
+    const auto volume = environment_.store->FindVolume(id);
+    // FUSE mounts are found below our own run directory; a buse device may be another agent's.
+    const bool ours = transport == diskd::v1::TRANSPORT_FUSE || (volume.ok() && *volume);
+    if (!ours) {
+      SPDLOG_WARN("buse device of unknown volume {}: another agent's, or left behind", id);
+      continue;
+    }
+    SPDLOG_WARN("volume {}: not attached, removing its device", id);
+    auto device = environment_.devices->Find(transport, id, -1, false);
+    if (!device.ok()) continue;
+    absl::Status status = (*device)->Unpublish(/*force=*/true);
+    if (status.ok()) status = (*device)->Destroy();
+    if (!status.ok()) SPDLOG_ERROR("volume {}: {}", id, std::string(status.message()));
+  }
+}
+
+}  // namespace diskd::agent

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/volume/volumes.h"
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agent/supervisor/driver_calls.h"
+#include "agent/volume/check.h"
+#include "agent/volume/names.h"
+#include "agent/volume/page_token.h"
+#include "base/errno_status.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+
+namespace diskd::agent {
+namespace {
+
+using diskd::v1::Volume;
+using diskd::v1::VOLUME_STATE_CREATING;
+using diskd::v1::VOLUME_STATE_DELETING;
+using diskd::v1::VOLUME_STATE_READY;
+
+constexpr int kMaxPage = 1000;
+// Provisioning has made everything durable already; only the process has to go.
+constexpr absl::Duration kShortShutdownLimit = absl::Seconds(5);
+
+void SetNow(google::protobuf::Timestamp& time) {
+  const absl::Time now = absl::Now();
+  time.set_seconds(absl::ToUnixSeconds(now));
+  time.set_nanos(static_cast<int32_t>(absl::ToUnixNanos(now) % 1'000'000'000));
+}
+
+absl::Status MakeDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("create ", path));
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return absl::OkStatus();
+}
+
+absl::Status RemoveDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("remove ", path));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& request) {
+  ASSIGN_OR_RETURN(VolumeRecord wanted, CheckCreate(request, environment_.catalog->List()));
+  ASSIGN_OR_RETURN(const VolumeLocks::Lock lock, environment_.locks->Acquire(wanted.name()));
+  ASSIGN_OR_RETURN(const auto existing, environment_.store->FindVolume(wanted.name()));
+  if (existing) {
+    const std::string difference = Difference(*existing, wanted);
+    if (!difference.empty()) {
+      return absl::AlreadyExistsError(absl::StrCat("volume \"", wanted.name(),
+                                                   "\" exists and its ", difference));
+    }
+    if (existing->state() == VOLUME_STATE_READY) return WithAttachment(*existing);
+    if (existing->state() == VOLUME_STATE_DELETING) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "volume \"", wanted.name(), "\" is half deleted: delete it again, then create it"));
+    }
+    SPDLOG_INFO("volume {} ({}): taking up its creation", existing->id(), existing->name());
+    return Finish(*existing);
+  }
+  wanted.set_id(NewVolumeId());
+  wanted.set_state(VOLUME_STATE_CREATING);
+  SetNow(*wanted.mutable_create_time());
+  RETURN_IF_ERROR(environment_.store->PutVolume(wanted));
+  SPDLOG_INFO("volume {} ({}): creating, driver {}, {} bytes", wanted.id(), wanted.name(),
+              wanted.driver(), wanted.size_bytes());
+  return Finish(std::move(wanted));
+}
+
+absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
+  const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
+  absl::Status status = MakeDirectory(config.state_dir());
+  if (status.ok()) {
+    status = WithDriver(volume, [&](DriverProcess& p) { return Provision(p, config); });
+  }
+  if (status.ok()) {
+    volume.set_state(VOLUME_STATE_READY);
+    RETURN_IF_ERROR(environment_.store->PutVolume(volume));
+    SPDLOG_INFO("volume {} ({}): ready", volume.id(), volume.name());
+    return volume;
+  }
+  SPDLOG_WARN("volume {} ({}): creation failed: {}", volume.id(), volume.name(),
+              std::string(status.message()));
+  const absl::Status undone = Remove(volume);
+  if (undone.ok()) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat(status.message(), "; and what was begun is left: ",
+                                   undone.message(), "; delete volume ", volume.id()));
+}
+
+absl::Status Volumes::WithDriver(const VolumeRecord& volume,
+                                 const std::function<absl::Status(DriverProcess&)>& body) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<DriverProcess> process,
+                   environment_.launcher->Launch(volume.id(), volume.driver()));
+  const absl::Status status = body(*process);
+  const absl::Status ended = ShutDown(*process, kShortShutdownLimit);
+  if (status.ok() && !ended.ok()) {
+    SPDLOG_WARN("volume {}: driver process {} ended badly: {}", volume.id(), process->pid(),
+                std::string(ended.message()));
+  }
+  return status;
+}
+
+absl::Status Volumes::Remove(const VolumeRecord& volume) {
+  const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
+  RETURN_IF_ERROR(MakeDirectory(config.state_dir()));
+  RETURN_IF_ERROR(
+      WithDriver(volume, [&](DriverProcess& p) { return Deprovision(p, config); }));
+  RETURN_IF_ERROR(RemoveDirectory(config.state_dir()));
+  environment_.launcher->RemoveFiles(volume.id());
+  RETURN_IF_ERROR(environment_.store->RemoveVolume(volume.id()));
+  SPDLOG_INFO("volume {} ({}): removed", volume.id(), volume.name());
+  return absl::OkStatus();
+}
+
+absl::Status Volumes::Delete(const std::string& key) {
+  auto volume = LockVolume(environment_, key);
+  if (absl::IsNotFound(volume.status())) return absl::OkStatus();
+  if (!volume.ok()) return volume.status();
+  VolumeRecord& record = volume->record;
+  ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(record.id()));
+  if (attachment) {
+    return absl::FailedPreconditionError(absl::StrCat("volume \"", record.name(),
+                                                      "\" is attached: detach it first"));
+  }
+  record.set_state(VOLUME_STATE_DELETING);
+  RETURN_IF_ERROR(environment_.store->PutVolume(record));
+  SPDLOG_INFO("volume {} ({}): deleting", record.id(), record.name());
+  const absl::Status removed = Remove(record);
+  if (absl::IsNotFound(removed)) {
+    // To the caller NOT_FOUND would mean that the volume is gone.
+    return absl::FailedPreconditionError(removed.message());
+  }
+  return removed;
+}
+
+absl::StatusOr<Volume> Volumes::Get(const std::string& key) {
+  ASSIGN_OR_RETURN(const auto found, environment_.store->FindVolume(key));
+  if (!found) return NoSuchVolume(key);
+  return WithAttachment(*found);
+}
+
+absl::StatusOr<Volume> Volumes::WithAttachment(VolumeRecord volume) {
+  ASSIGN_OR_RETURN(const auto attachment, attachments_->Describe(volume));
+  if (attachment) *volume.mutable_attachment() = *attachment;
+  return volume;
+}
+
+absl::StatusOr<diskd::v1::ListVolumesResponse> Volumes::List(
+    const diskd::v1::ListVolumesRequest& request) {
+  if (request.page_size() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("page size ", request.page_size(), ": use 0 or a positive number"));
+  }
+  const int page =
+      request.page_size() == 0 ? kMaxPage : std::min(request.page_size(), kMaxPage);
+  ASSIGN_OR_RETURN(const std::string after, ParsePageToken(request.page_token()));
+  // One more than wanted tells whether there is a next page.
+  ASSIGN_OR_RETURN(std::vector<VolumeRecord> volumes,
+                   environment_.store->ListVolumes(after, page + 1));
+  diskd::v1::ListVolumesResponse response;
+  if (static_cast<int>(volumes.size()) > page) {
+    volumes.resize(page);
+    response.set_next_page_token(MakePageToken(volumes.back().id()));
+  }
+  for (VolumeRecord& volume : volumes) {
+    ASSIGN_OR_RETURN(*response.add_volumes(), WithAttachment(std::move(volume)));
+  }
+  return response;
+}
+
+void Volumes::FinishInterrupted() {
+  std::string after;
+  for (;;) {
+    const auto page = environment_.store->ListVolumes(after, kMaxPage);
+    if (!page.ok()) {
+      SPDLOG_ERROR("list volumes: {}", std::string(page.status().message()));
+      return;
+    }
+    if (page->empty()) return;
+    after = page->back().id();
+    for (const VolumeRecord& listed : *page) {
+      if (listed.state() == VOLUME_STATE_READY) continue;
+      auto volume = LockVolume(environment_, listed.id());
+      if (!volume.ok()) continue;  // a caller was faster
+      absl::Status status;
+      if (volume->record.state() == VOLUME_STATE_CREATING) {
+        status = Finish(volume->record).status();
+      } else if (volume->record.state() == VOLUME_STATE_DELETING) {
+        status = Remove(volume->record);
+      }
+      if (!status.ok()) {
+        SPDLOG_ERROR("volume {} ({}): interrupted {} not finished: {}", listed.id(), listed.name(),
+                     diskd::v1::VolumeState_Name(listed.state()), std::string(status.message()));
+      }
+    }
+  }
+}
+
+}  // namespace diskd::agent
