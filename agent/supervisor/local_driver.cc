@@ -25,6 +25,8 @@ namespace {
 
 constexpr absl::Duration kKillLimit = absl::Seconds(5);
 constexpr absl::Duration kLongestPoll = absl::Hours(1);
+// For a packet that is there already.
+constexpr absl::Duration kReceiveLimit = absl::Seconds(1);
 // Disks must not go because some program took too much memory.
 constexpr int kOomScoreAdjustment = -900;
 
@@ -100,7 +102,7 @@ absl::Status LocalDriverProcess::Exchange(const std::string& payload,
     case Event::kReadable:
       break;
   }
-  auto packet = ReceivePacket(socket_.get(), absl::ZeroDuration());
+  auto packet = ReceivePacket(socket_.get(), kReceiveLimit);
   if (absl::IsUnavailable(packet.status()) && WaitExit(kKillLimit)) return Ended();
   if (!packet.ok()) return packet.status();
   if (!answer.response.ParseFromString(packet->payload)) {
