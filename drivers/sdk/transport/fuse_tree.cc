@@ -109,17 +109,17 @@ void ReadDirectory(absl::Span<const std::byte> arguments, FuseAnswer& answer) {
     return;
   }
   if (in.offset != 0) return;  // the one entry has been given: end of directory
-  constexpr absl::string_view kName = kFuseDiskName;
+  const absl::string_view name = kFuseDiskName;
   fuse_dirent entry{};
   entry.ino = kFuseDiskNode;
   entry.off = 1;
-  entry.namelen = kName.size();
+  entry.namelen = name.size();
   entry.type = DT_REG;
-  const size_t length = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + kName.size());
+  const size_t length = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + name.size());
   if (in.size < length) return;
   memset(answer.body, 0, length);
   memcpy(answer.body, &entry, FUSE_NAME_OFFSET);
-  memcpy(answer.body + FUSE_NAME_OFFSET, kName.data(), kName.size());
+  memcpy(answer.body + FUSE_NAME_OFFSET, name.data(), name.size());
   answer.length = length;
 }
 
