@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/memory/memory_driver.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "absl/strings/str_cat.h"
 #include "drivers/sdk/testing/conformance.h"
@@ -82,6 +87,38 @@ TEST_F(MemoryDriverTest, Disk_IsSparseAndDiscardGivesMemoryBack) {
   ASSERT_EQ(stat(BackingPath().c_str(), &status), 0);
   EXPECT_EQ(status.st_blocks, 0);
   ASSERT_TRUE(Definition().deprovision(config_).ok());
+}
+
+constexpr int kNoNamespace = 77;
+
+// In a child with a mount namespace of its own. Exits with 0, or the number of the step that
+// failed.
+[[noreturn]] void FillSmallTmpfs(sdk::VolumeConfig config, const std::string& dir) {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", dir.c_str(), "tmpfs", 0, "size=256k") != 0) {
+    _exit(kNoNamespace);
+  }
+  config.parameters["dir"] = dir;
+  if (!Definition().provision(config).ok()) _exit(1);
+  auto driver = Definition().open(config);
+  if (!driver.ok()) _exit(2);
+  sdk::TestDisk disk(**driver);
+  if (!disk.Open().ok() || disk.Write(0, std::vector<std::byte>(4096)) != 0) _exit(3);
+  if (disk.Write(4096, std::vector<std::byte>(512 * 1024)) != ENOSPC) _exit(4);
+  std::vector<std::byte> data(1 << 20);
+  if (disk.Read(0, data) != 0) _exit(5);
+  if (disk.Write(0, std::vector<std::byte>(4096, std::byte{1})) != 0) _exit(6);
+  _exit(0);
+}
+
+TEST_F(MemoryDriverTest, FullTmpfs_IsNoSpaceAndNotTheEndOfTheProcess) {
+  const pid_t child = fork();
+  if (child == 0) FillSmallTmpfs(config_, dir_.path());
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
+  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(MemoryDriverTest, Open_OfCutMemory_IsRefused) {

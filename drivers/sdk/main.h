@@ -6,7 +6,7 @@
 //
 // How the executable is called:
 //   diskd-driver-NAME describe          prints diskd.driver.v1.DriverDescription as JSON, exit 0
-//   diskd-driver-NAME serve --control-fd=N
+//   diskd-driver-NAME serve --control-fd=N [--log-level=LEVEL]
 //        N is a listening AF_UNIX SOCK_SEQPACKET socket. The process accepts one client at a
 //        time after another on it (the agent reconnects after its own restart) and answers
 //        diskd.driver.v1 requests until kShutdown arrives or it is killed. It does not exit when

@@ -14,6 +14,7 @@
 #include <map>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "drivers/sdk/device/fuse_device.h"
 #include "drivers/sdk/testing/fake_driver.h"
 #include "drivers/sdk/transport/queue_threads.h"
@@ -305,6 +306,45 @@ TEST_P(FuseServerTest, EndOfTheConnection_EndsServingOnly) {
 TEST_P(FuseServerTest, Stop_WhileIdle_EndsTheThread) {
   threads_->Stop();
   EXPECT_FALSE(threads_->running());
+}
+
+class DoubleQueue final : public Queue {
+ public:
+  void Submit(Request& request) override {
+    request.Complete(0);
+    request.Complete(0);
+  }
+};
+
+class DoubleDriver final : public Driver {
+ public:
+  Geometry geometry() const override {
+    Geometry geometry;
+    geometry.size_bytes = kSize;
+    return geometry;
+  }
+  absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(int, QueueIo&) override {
+    return std::make_unique<DoubleQueue>();
+  }
+};
+
+void ServeOneFlushTwice() {
+  InitLog("death-test", "info");  // to standard error, where the test looks
+  int fds[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+  fuse_in_header header{};
+  header.len = sizeof(header);
+  header.opcode = FUSE_FSYNC;
+  ASSERT_EQ(send(fds[0], &header, sizeof(header), 0), static_cast<ssize_t>(sizeof(header)));
+  DoubleDriver driver;
+  FuseQueueServer server(fds[1], 0, driver);
+  ASSERT_TRUE(server.Open().ok());
+  const std::atomic<bool> stop{false};
+  (void)server.Serve(stop);
+}
+
+TEST(FuseServer_DriverThatAnswersTwice, EndsTheProcess) {
+  EXPECT_DEATH(ServeOneFlushTwice(), "completed twice");
 }
 
 TEST(FuseResend_Notification, IsCodeSevenWithoutBody) {
