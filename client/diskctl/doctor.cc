@@ -3,9 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
 #include "client/diskctl/table.h"
@@ -100,13 +101,22 @@ void CheckAttachments(const v1::ListAttachmentsResponse& attachments, std::vecto
   }
 }
 
+// The same failure in few words, for the checks tell the rest.
+absl::Status SeeAbove(const absl::Status& status) {
+  absl::Status brief(status.code(), "the agent does not answer; the checks say more");
+  status.ForEachPayload([&brief](absl::string_view type, const absl::Cord& payload) {
+    brief.SetPayload(type, payload);
+  });
+  return brief;
+}
+
 // Asks the agent; the verdict is what stands in the way of attaching a volume.
 absl::Status CheckAgent(Session& session, Diagnosis& diagnosis) {
   diagnosis.node = session.agent.GetNodeInfo({});
   if (!diagnosis.node.ok()) {
     const absl::Status& status = diagnosis.node.status();
     diagnosis.checks.push_back({"agent", kProblem, std::string(status.message())});
-    return status;
+    return SeeAbove(status);
   }
   const v1::GetNodeInfoResponse& node = *diagnosis.node;
   diagnosis.checks.push_back({"agent", kOk,
@@ -160,9 +170,7 @@ absl::Status Doctor(Session& session) {
   Diagnosis diagnosis;
   const HostFacts facts = session.host_facts(socket_path);
   CheckHost(facts, diagnosis.checks);
-  diagnosis.checks.push_back(
-      {"socket", facts.socket.ok() ? kOk : kProblem,
-       facts.socket.ok() ? socket_path : std::string(facts.socket.message())});
+  if (facts.socket.ok()) diagnosis.checks.push_back({"socket", kOk, socket_path});
   diagnosis.verdict = CheckAgent(session, diagnosis);
   if (session.options.json()) {
     RETURN_IF_ERROR(PrintJson(diagnosis, session));

@@ -54,6 +54,12 @@ void AddCommands(CLI::App& root, Commands& commands) {
   AddCompletionBash(*completion, root, commands);
 }
 
+const CLI::App& Innermost(const CLI::App& root) {
+  const CLI::App* app = &root;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  return *app;
+}
+
 // "diskctl volume create": what to ask for help.
 std::string CommandName(const CLI::App& root) {
   std::string name = "diskctl";
@@ -71,6 +77,15 @@ std::string OneLine(absl::string_view text) {
   return line;
 }
 
+// CLI11 asks for a missing command before it complains about a wrong one.
+std::string WhatIsWrong(const CLI::App& root, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = root.remaining(/*recurse=*/true);
+  if (!unknown.empty() && !Innermost(root).get_subcommands(nullptr).empty()) {
+    return absl::StrCat("no command \"", unknown.front(), "\"");
+  }
+  return OneLine(error.what());
+}
+
 int Report(const absl::Status& status, std::ostream& err) {
   if (!status.ok()) {
     const std::string message = status.message().empty() ? absl::StatusCodeToString(status.code())
@@ -83,7 +98,7 @@ int Report(const absl::Status& status, std::ostream& err) {
 absl::Status Execute(const Action& action, const GlobalOptions& options, const World& world,
                      std::ostream& out, std::ostream& err) {
   ASSIGN_OR_RETURN(const absl::Duration timeout, ParseTimeout(options.timeout));
-  ASSIGN_OR_RETURN(const std::unique_ptr<client::Agent> agent,
+  ASSIGN_OR_RETURN(const std::shared_ptr<client::Agent> agent,
                    world.connect(options.endpoint, timeout));
   Session session{*agent, options, world.host_facts, out, err};
   RETURN_IF_ERROR(action(session));
@@ -101,16 +116,14 @@ absl::Status Session::PrintJson(const google::protobuf::Message& message) const 
 }
 
 const Action* Commands::Chosen(const CLI::App& root) const {
-  const CLI::App* app = &root;
-  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
-  const auto it = actions_.find(app);
+  const auto it = actions_.find(&Innermost(root));
   return it == actions_.end() ? nullptr : &it->second;
 }
 
 World RealWorld() {
   return World{
       .connect = [](const std::string& endpoint,
-                    absl::Duration timeout) -> absl::StatusOr<std::unique_ptr<client::Agent>> {
+                    absl::Duration timeout) -> absl::StatusOr<std::shared_ptr<client::Agent>> {
         client::ClientOptions options;
         options.call_timeout = timeout;
         options.retry_limit = kRetryLimit;
@@ -127,6 +140,7 @@ int Run(const std::vector<std::string>& args, const World& world, std::ostream& 
   root.footer(kExitCodeText);
   root.fallthrough();
   root.require_subcommand(1);
+  root.set_version_flag("--version", DISKD_VERSION);
   GlobalOptions options;
   Commands commands;
   AddGlobalOptions(root, options);
@@ -139,7 +153,7 @@ int Run(const std::vector<std::string>& args, const World& world, std::ostream& 
       root.exit(error, out, err);  // --help
       return kExitOk;
     }
-    err << "diskctl: " << OneLine(error.what()) << "; try " << CommandName(root) << " --help\n";
+    err << "diskctl: " << WhatIsWrong(root, error) << "; try " << CommandName(root) << " --help\n";
     return kExitUsage;
   }
   const Action* action = commands.Chosen(root);

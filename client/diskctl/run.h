@@ -19,7 +19,7 @@ namespace diskd::diskctl {
 
 // What the world gives to diskctl; tests give another one.
 struct World {
-  std::function<absl::StatusOr<std::unique_ptr<client::Agent>>(const std::string& endpoint,
+  std::function<absl::StatusOr<std::shared_ptr<client::Agent>>(const std::string& endpoint,
                                                                absl::Duration timeout)>
       connect;
   std::function<HostFacts(const std::string& socket_path)> host_facts;

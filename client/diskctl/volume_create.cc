@@ -61,8 +61,8 @@ void AddVolumeCreate(CLI::App& volume, Commands& commands) {
       ->check(CLI::IsMember({512, 1024, 2048, 4096}))
       ->type_name("BYTES");
   command->add_option("--param", options->parameters, "A parameter of the driver; may be repeated")
-      ->expected(1)
       ->take_all()
+      ->allow_extra_args(false)
       ->type_name("NAME=VALUE");
   commands.Bind(command, [options](Session& session) { return Create(*options, session); });
 }
