@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Completions on their way up. Nothing in the completion ring is trusted: an
+ * entry is copied once, its tag is bounded, and the private tag state decides
+ * whether it means anything.
+ */
+#include <linux/nospec.h>
+#include <linux/sched.h>
+
+#include "core.h"
+
+struct buse_done {
+	struct buse_tag *tag;
+	blk_status_t status;
+};
+
+/* Errors a server may report as they are; anything else is an I/O error. */
+static blk_status_t buse_status_of(s32 result)
+{
+	switch (result) {
+	case 0:
+		return BLK_STS_OK;
+	case -ENOSPC:
+	case -EOPNOTSUPP:
+	case -ETIMEDOUT:
+	case -ENODATA:
+	case -EILSEQ:
+		return errno_to_blk_status(result);
+	default:
+		return BLK_STS_IOERR;
+	}
+}
+
+/*
+ * Takes the request that the completion at q->cq_head names from the server.
+ * Under q->lock and q->cq_mutex. NULL: it names none the server holds.
+ */
+static struct buse_tag *buse_take(struct buse_queue *q, blk_status_t *status)
+{
+	struct buse_completion *e =
+		&q->cq[q->cq_head & (q->dev->ring_entries - 1)];
+	u32 generation = READ_ONCE(e->generation);
+	u32 tag_nr = READ_ONCE(e->tag);
+	s32 result = READ_ONCE(e->result);
+	struct buse_tag *tag;
+
+	if (tag_nr >= q->dev->params.queue_depth)
+		return NULL;
+	tag_nr = array_index_nospec(tag_nr, q->dev->params.queue_depth);
+	tag = &q->tags[tag_nr];
+	if (tag->state != BUSE_TAG_DELIVERED || tag->generation != generation)
+		return NULL;
+	tag->state = BUSE_TAG_COMPLETING;
+	q->nr_delivered--;
+	*status = buse_status_of(result);
+	return tag;
+}
+
+static u32 buse_take_batch(struct buse_queue *q, u32 entries,
+			   struct buse_done *done)
+{
+	u32 n = 0;
+
+	spin_lock(&q->lock);
+	while (entries--) {
+		done[n].tag = buse_take(q, &done[n].status);
+		q->cq_head++;
+		if (done[n].tag)
+			n++;
+		else
+			q->stale_completions++;
+	}
+	spin_unlock(&q->lock);
+	return n;
+}
+
+/* Read data to the requests' pages, then the data memory back to the pool. */
+static void buse_copy_batch(struct buse_queue *q, struct buse_done *done, u32 n)
+{
+	bool chunks = false;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		struct buse_tag *tag = done[i].tag;
+
+		chunks |= tag->nr_chunks;
+		if (req_op(tag->rq) != REQ_OP_READ || done[i].status)
+			continue;
+		buse_pool_copy(q, tag, false);
+		if (tag->nr_chunks)
+			cond_resched();
+	}
+	if (!chunks)
+		return;
+	spin_lock(&q->lock);
+	for (i = 0; i < n; i++)
+		buse_pool_put(q, done[i].tag);
+	spin_unlock(&q->lock);
+}
+
+static void buse_end_batch(struct buse_done *done, u32 n)
+{
+	DEFINE_IO_COMP_BATCH(iob);
+
+	/* Bottom halves off: see buse_queue_end(). */
+	local_bh_disable();
+	/* The batch is a stack; backwards, requests end in the server's order. */
+	while (n--) {
+		struct buse_tag *tag = done[n].tag;
+		struct request *rq = tag->rq;
+
+		/* The tag is the block layer's from the end of the request on. */
+		tag->rq = NULL;
+		WRITE_ONCE(tag->state, BUSE_TAG_FREE);
+		if (!done[n].status &&
+		    blk_mq_add_to_batch(rq, &iob, false,
+					blk_mq_end_request_batch))
+			continue;
+		blk_mq_end_request(rq, done[n].status);
+	}
+	if (iob.complete)
+		iob.complete(&iob);
+	local_bh_enable();
+}
+
+/*
+ * Takes every completion below the tail as it is now. Returns their number,
+ * or -EPROTO when the tail cannot be right; then the queue is parked.
+ */
+int buse_queue_drain(struct buse_queue *q)
+{
+	struct buse_done done[BUSE_BATCH];
+	u32 tail, entries, left, n;
+
+	if (READ_ONCE(q->header->cq_tail) == READ_ONCE(q->cq_head))
+		return 0;
+	mutex_lock(&q->cq_mutex);
+	/* Entries and data after the tail that covers them. */
+	tail = smp_load_acquire(&q->header->cq_tail);
+	entries = tail - q->cq_head;
+	if (entries > q->dev->ring_entries) {
+		mutex_unlock(&q->cq_mutex);
+		return -EPROTO;
+	}
+	for (left = entries; left; left -= n) {
+		u32 taken;
+
+		n = min(left, BUSE_BATCH);
+		taken = buse_take_batch(q, n, done);
+		buse_copy_batch(q, done, taken);
+		buse_end_batch(done, taken);
+		cond_resched();
+	}
+	mutex_unlock(&q->cq_mutex);
+	return entries;
+}

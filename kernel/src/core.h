@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Internal declarations of the buse module.
+ *
+ * Locks, outermost first:
+ *   registry_lock (mutex)	index and name -> device
+ *   buse_device.mutex		START, STOP, RESIZE, DESTROY of one device
+ *   disk->open_mutex		of the block layer
+ *   buse_queue.cq_mutex	one drain of a completion ring at a time
+ *   buse_queue.lock (spin)	rings, tag states, pool, server of one queue
+ *
+ * Nothing that can wait for a server is done under buse_device.mutex, except
+ * by a STOP without force, and a forced STOP fails all I/O before it takes the
+ * mutex. So a forced STOP always gets through.
+ *
+ * Who owns a request in which state of its tag (all changes under
+ * buse_queue.lock unless noted):
+ *   FREE		the block layer
+ *   PENDING		the queue; no data memory, not visible to the server
+ *   COPYING		the task in ENTER that fills its data memory
+ *   DELIVERED		the server; the kernel may take it back (park, fail)
+ *   COMPLETING		the task that is about to end it; that task alone sets
+ *			FREE, without the lock, right before it ends the request
+ */
+#ifndef BUSE_CORE_H
+#define BUSE_CORE_H
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "../uapi/buse.h"
+
+/* Unit of the data memory; requests up to this size use a slot of their own. */
+#define BUSE_CHUNK_BYTES	(16U << 10)
+/* Requests handled between two looks at the scheduler. */
+#define BUSE_BATCH		32U
+
+enum buse_tag_state {
+	BUSE_TAG_FREE,
+	BUSE_TAG_PENDING,
+	BUSE_TAG_COPYING,
+	BUSE_TAG_DELIVERED,
+	BUSE_TAG_COMPLETING,
+};
+
+/* Private shadow of what the server was told; the rings are never read back. */
+struct buse_tag {
+	struct request *rq;
+	u64 sequence;
+	u32 generation;		/* of the last delivery */
+	u32 data_offset;	/* in the mapping, while data memory is held */
+	u16 nr_chunks;		/* chunks held; 0: none, or the tag's slot */
+	u8 state;
+	bool delivered_before;
+};
+
+struct buse_queue {
+	struct buse_device *dev;
+	void *map;		/* the shared memory, map_bytes long */
+	struct buse_ring_header *header;
+	struct buse_request *sq;
+	struct buse_completion *cq;
+	struct buse_tag *tags;
+
+	spinlock_t lock ____cacheline_aligned_in_smp;
+	struct buse_file *server;	/* attached file, open */
+	bool live;		/* attached, and the server kept the protocol */
+	bool failing;		/* park limit ran out: new I/O fails */
+	bool dead;		/* forced stop: all I/O fails, for good */
+	bool stalled;		/* pending requests wait for data memory */
+	u32 tail;		/* next SQ entry to fill */
+	u32 published;		/* sq_tail as the server sees it */
+	u32 pending_head;	/* FIFO of pending tags */
+	u32 pending_count;
+	u32 nr_delivered;
+	u32 nr_copying;
+	u16 *pending;
+	unsigned long *chunk_map;
+	unsigned long parked_at;	/* jiffies */
+	u64 redelivered;
+
+	/* Set before the server sleeps, cleared by who wakes it. */
+	int need_wake ____cacheline_aligned_in_smp;
+	wait_queue_head_t wait;
+
+	struct mutex cq_mutex ____cacheline_aligned_in_smp;
+	u32 cq_head;
+	u64 stale_completions;
+};
+
+struct buse_device {
+	struct kref ref;	/* registry, server files, disk */
+	u32 index;
+	char name[BUSE_NAME_LEN];
+	struct buse_params params;
+
+	/* Layout of each queue's shared memory, fixed at creation. */
+	u32 ring_entries;
+	u32 sq_offset;
+	u32 cq_offset;
+	u32 data_offset;	/* slots, one per tag; chunks follow */
+	u32 chunk_offset;
+	u32 nr_chunks;
+	size_t map_bytes;
+
+	struct mutex mutex;
+	bool stopped;		/* under mutex */
+	bool stopping;		/* under disk->open_mutex: refuse opens */
+	bool dying;		/* DESTROY was called */
+	struct gendisk *disk;	/* under mutex */
+	struct blk_mq_tag_set tag_set;
+	struct work_struct scan_work;
+	struct delayed_work park_work;
+	atomic64_t sequence;
+
+	struct buse_queue *queues;
+};
+
+/* One open file of /dev/busecN. */
+struct buse_file {
+	struct buse_device *dev;
+	struct mutex mutex;	/* serialises ATTACH */
+	struct buse_queue *queue;	/* set once */
+	u32 head;		/* the server's SQ head in its last ENTER */
+};
+
+extern struct workqueue_struct *buse_wq;
+
+/* registry.c */
+int buse_registry_init(void);
+void buse_registry_exit(void);
+int buse_registry_add(struct buse_device *dev, u32 index);
+void buse_registry_remove(struct buse_device *dev);
+struct buse_device *buse_registry_get(u32 index);
+int buse_registry_list(struct buse_list *list);
+dev_t buse_server_devt(const struct buse_device *dev);
+
+/* params.c */
+int buse_params_check(struct buse_params *params);
+
+/* device.c */
+struct buse_device *buse_device_alloc(const struct buse_info *info);
+void buse_device_put(struct buse_device *dev);
+void buse_device_wait_all_gone(void);
+int buse_device_start(struct buse_device *dev);
+int buse_device_stop(struct buse_device *dev, bool force);
+int buse_device_destroy(struct buse_device *dev);
+int buse_device_resize(struct buse_device *dev, u64 size_bytes);
+void buse_device_info(struct buse_device *dev, struct buse_info *info);
+void buse_device_parked(struct buse_device *dev);
+void buse_device_unparked(struct buse_device *dev);
+
+/* disk.c */
+int buse_disk_add(struct buse_device *dev);
+void buse_disk_remove(struct buse_device *dev);
+int buse_disk_claim_idle(struct buse_device *dev);
+void buse_disk_scan(struct work_struct *work);
+
+/* queue.c */
+extern const struct blk_mq_ops buse_mq_ops;
+int buse_queue_init(struct buse_device *dev, u32 index);
+void buse_queue_free(struct buse_queue *q);
+void buse_queue_publish(struct buse_queue *q);
+void buse_queue_kick(struct buse_queue *q);
+void buse_queue_deliver(struct buse_queue *q);
+void buse_queue_fail(struct buse_queue *q);
+void buse_queue_park(struct buse_queue *q);
+int buse_queue_attach(struct buse_queue *q, struct buse_file *file);
+bool buse_queue_detach(struct buse_queue *q);
+void buse_queue_end(struct request *rq, blk_status_t status);
+
+/* complete.c */
+int buse_queue_drain(struct buse_queue *q);
+
+/* pool.c */
+bool buse_pool_get(struct buse_queue *q, u32 tag, u32 bytes);
+void buse_pool_put(struct buse_queue *q, struct buse_tag *tag);
+void buse_pool_reset(struct buse_queue *q);
+void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server);
+
+/* server.c */
+extern const struct file_operations buse_server_fops;
+
+/* control.c */
+int buse_control_init(void);
+void buse_control_exit(void);
+
+/* Data bytes a request moves through the shared memory. */
+static inline u32 buse_data_bytes(struct request *rq)
+{
+	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE ?
+		blk_rq_bytes(rq) : 0;
+}
+
+/* Would ENTER have something for a server whose SQ head is this? */
+static inline bool buse_queue_ready(struct buse_queue *q, u32 head)
+{
+	return READ_ONCE(q->published) != head ||
+	       (READ_ONCE(q->pending_count) && !READ_ONCE(q->stalled));
+}
+
+#endif /* BUSE_CORE_H */

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Data memory of a queue: one slot of BUSE_CHUNK_BYTES for each tag, and
+ * chunks of the same size, taken in contiguous runs, for larger requests.
+ *
+ * The chunks always suffice for one request of max_io_bytes, so when nothing
+ * is in flight the oldest pending request fits: there is always progress.
+ * Nothing is allocated after the queue was created.
+ */
+#include <linux/bitmap.h>
+#include <linux/highmem.h>
+
+#include "core.h"
+
+/* Gives the tag data memory for its request. Under q->lock. */
+bool buse_pool_get(struct buse_queue *q, u32 tag_nr, u32 bytes)
+{
+	struct buse_device *dev = q->dev;
+	struct buse_tag *tag = &q->tags[tag_nr];
+	unsigned int chunks;
+	unsigned long at;
+
+	if (bytes <= BUSE_CHUNK_BYTES) {
+		tag->data_offset = dev->data_offset + tag_nr * BUSE_CHUNK_BYTES;
+		tag->nr_chunks = 0;
+		return true;
+	}
+	chunks = DIV_ROUND_UP(bytes, BUSE_CHUNK_BYTES);
+	at = bitmap_find_next_zero_area(q->chunk_map, dev->nr_chunks, 0, chunks,
+					0);
+	if (at >= dev->nr_chunks) {
+		WRITE_ONCE(q->stalled, true);
+		return false;
+	}
+	bitmap_set(q->chunk_map, at, chunks);
+	tag->data_offset = dev->chunk_offset + at * BUSE_CHUNK_BYTES;
+	tag->nr_chunks = chunks;
+	return true;
+}
+
+/* Takes back what buse_pool_get() gave, if anything. Under q->lock. */
+void buse_pool_put(struct buse_queue *q, struct buse_tag *tag)
+{
+	if (!tag->nr_chunks)
+		return;
+	bitmap_clear(q->chunk_map,
+		     (tag->data_offset - q->dev->chunk_offset) / BUSE_CHUNK_BYTES,
+		     tag->nr_chunks);
+	tag->nr_chunks = 0;
+	WRITE_ONCE(q->stalled, false);
+}
+
+/* Takes back everything; no tag may hold data memory. Under q->lock. */
+void buse_pool_reset(struct buse_queue *q)
+{
+	bitmap_zero(q->chunk_map, q->dev->nr_chunks);
+	WRITE_ONCE(q->stalled, false);
+}
+
+/*
+ * Copies between the request's pages and its data memory. The caller owns the
+ * request. The server may write the memory at the same time; that changes the
+ * data it hands over and nothing else.
+ */
+void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server)
+{
+	void *data = q->map + tag->data_offset;
+	struct req_iterator iter;
+	struct bio_vec bv;
+
+	rq_for_each_segment(bv, tag->rq, iter) {
+		void *page = bvec_kmap_local(&bv);
+
+		if (to_server) {
+			memcpy(data, page, bv.bv_len);
+		} else {
+			memcpy(page, data, bv.bv_len);
+			flush_dcache_page(bv.bv_page);
+		}
+		kunmap_local(page);
+		data += bv.bv_len;
+	}
+}
