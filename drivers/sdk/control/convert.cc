@@ -17,7 +17,8 @@ constexpr uint32_t kMaxBlock = 4096;
 constexpr uint64_t kMaxSize = uint64_t{1} << 62;
 
 absl::Status CheckParameters(const VolumeConfig& config, const DriverDefinition& definition) {
-  for (const auto& [name, value] : config.parameters) {
+  for (const auto& given : config.parameters) {
+    const std::string& name = given.first;
     const bool known = std::any_of(definition.parameters.begin(), definition.parameters.end(),
                                    [&](const auto& parameter) { return parameter.name == name; });
     if (known) continue;

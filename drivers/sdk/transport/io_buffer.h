@@ -17,7 +17,6 @@ class IoBuffer {
   // RESOURCE_EXHAUSTED: not enough memory.
   static absl::StatusOr<IoBuffer> Allocate(size_t bytes);
 
-  IoBuffer() = default;
   std::byte* data() const { return memory_.get(); }
 
  private:
