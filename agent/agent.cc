@@ -15,8 +15,8 @@
 #include "agent/device/host_device_factory.h"
 #include "agent/server/server.h"
 #include "agent/server/services.h"
+#include "agent/store/directory_lock.h"
 #include "agent/store/sqlite_store.h"
-#include "agent/store/state_lock.h"
 #include "agent/supervisor/host_driver_catalog.h"
 #include "agent/supervisor/local_driver.h"
 #include "base/errno_status.h"
@@ -64,10 +64,12 @@ sigset_t BlockSignals() {
 absl::Status RunAgent(const Options& options) {
   const sigset_t ends = BlockSignals();
   RETURN_IF_ERROR(MakeDirectory(options.state_dir));
-  ASSIGN_OR_RETURN(const Fd state_lock, LockStateDir(options.state_dir));
+  ASSIGN_OR_RETURN(const Fd state_lock, LockDirectory(options.state_dir));
   ASSIGN_OR_RETURN(const auto store,
                    SqliteStore::Open(absl::StrCat(options.state_dir, "/diskd.db")));
   RETURN_IF_ERROR(MakeDirectory(options.run_dir));
+  // Driver processes are known by their run directory; two agents would end each other's.
+  ASSIGN_OR_RETURN(const Fd run_lock, LockDirectory(options.run_dir));
   RETURN_IF_ERROR(MakeDirectory(std::filesystem::path(options.socket).parent_path().string()));
 
   HostDriverCatalog catalog(options.driver_dirs);
@@ -96,7 +98,10 @@ absl::Status RunAgent(const Options& options) {
                    StartServer(options.socket,
                                {&volume_service, &attachment_service, &node_service}));
   // Provisioning may take long; callers for these volumes are told to try again.
-  std::thread finishing([&] { volumes.FinishInterrupted(); });
+  std::thread finishing([&] {
+    volumes.FinishInterrupted();
+    catalog.List();  // so that the first create does not wait for the descriptions
+  });
   auto join = absl::MakeCleanup([&] { finishing.join(); });
   SPDLOG_INFO("diskd {} serves {} (state {}, process {})", kVersion, options.socket,
               options.state_dir, getpid());
@@ -107,6 +112,7 @@ absl::Status RunAgent(const Options& options) {
   server->Shutdown(std::chrono::system_clock::now() +
                    absl::ToChronoMilliseconds(kServerShutdownLimit));
   unlink(options.socket.c_str());
+  attachments.Settle();
   return absl::OkStatus();
 }
 

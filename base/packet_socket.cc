@@ -19,6 +19,8 @@ namespace diskd {
 namespace {
 
 constexpr int kBacklog = 4;
+// A peer that hangs and whose backlog is full must not hold its clients for ever.
+constexpr timeval kConnectLimit{.tv_sec = 10, .tv_usec = 0};
 
 absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address{};
@@ -87,6 +89,7 @@ absl::StatusOr<Fd> ListenPacketSocket(const std::string& path) {
 absl::StatusOr<Fd> ConnectPacketSocket(const std::string& path) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   ASSIGN_OR_RETURN(Fd fd, NewSocket());
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectLimit, sizeof(kConnectLimit));
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return ErrnoStatus(errno, absl::StrCat("connect to ", path));
   }

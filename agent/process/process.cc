@@ -67,6 +67,20 @@ void Configure(SpawnSetup& setup, const SpawnOptions& options) {
                                                   POSIX_SPAWN_SETSIGDEF);
 }
 
+// Ours first: an inherited entry of the same name must not stand beside it.
+std::vector<std::string> Environment(const std::vector<std::string>& added) {
+  std::vector<std::string> environment = added;
+  for (char** e = environ; *e != nullptr; ++e) {
+    const std::string entry = *e;
+    const std::string name = entry.substr(0, entry.find('=') + 1);
+    const bool replaced = std::any_of(added.begin(), added.end(), [&](const std::string& a) {
+      return a.compare(0, name.size(), name) == 0;
+    });
+    if (!replaced) environment.push_back(entry);
+  }
+  return environment;
+}
+
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
   for (const std::string& s : strings) pointers.push_back(const_cast<char*>(s.c_str()));
@@ -85,9 +99,7 @@ std::string ExitText(const siginfo_t& info) {
 absl::StatusOr<Process> Process::Spawn(const SpawnOptions& options) {
   SpawnSetup setup;
   Configure(setup, options);
-  std::vector<std::string> environment;
-  for (char** e = environ; *e != nullptr; ++e) environment.emplace_back(*e);
-  environment.insert(environment.end(), options.environment.begin(), options.environment.end());
+  const std::vector<std::string> environment = Environment(options.environment);
   pid_t pid = -1;
   const int error =
       posix_spawn(&pid, options.argv[0].c_str(), &setup.actions, &setup.attributes,

@@ -49,6 +49,17 @@ TEST(Process_Descriptors, OnlyTheNamedOnesAreInherited) {
   EXPECT_EQ(*output, "0 1 2 3 ");  // 3: ls reads the directory
 }
 
+TEST(Process_Environment, IsTheParentsWithOursInPlace) {
+  ASSERT_EQ(setenv("PROCESS_TEST", "old", 1), 0);
+  auto process = Process::Spawn(
+      {.argv = Shell("test \"$(tr '\\0' '\\n' </proc/$$/environ | grep -c ^PROCESS_TEST=)\" = 1 && "
+                     "test $PROCESS_TEST = new && test -n \"$PATH\""),
+       .environment = {"PROCESS_TEST=new"}});
+  ASSERT_TRUE(process.ok());
+  EXPECT_TRUE(process->WaitExit(kSoon));
+  EXPECT_TRUE(process->exited_zero()) << process->exit_text();
+}
+
 TEST(Command_Hang, IsKilledAtTheLimit) {
   const absl::Status status = RunCommand(Shell("exec sleep 1000"), absl::Milliseconds(20)).status();
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;

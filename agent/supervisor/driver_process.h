@@ -69,6 +69,8 @@ class DriverCatalog {
 
   // By name; unusable ones with `problem`.
   virtual std::vector<diskd::v1::DriverInfo> List() = 0;
+  // The path of a driver's executable, at once: asks no executable anything. NOT_FOUND.
+  virtual absl::StatusOr<std::string> FindExecutable(const std::string& name) = 0;
 };
 
 }  // namespace diskd::agent

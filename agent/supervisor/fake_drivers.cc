@@ -192,6 +192,10 @@ std::vector<diskd::v1::DriverInfo> FakeDrivers::Catalog::List() {
   return {broken, memory};
 }
 
+absl::StatusOr<std::string> FakeDrivers::Catalog::FindExecutable(const std::string& name) {
+  return "/drivers/" + name;
+}
+
 bool FakeDrivers::Running(const std::string& volume_id) { return PidOf(volume_id) != 0; }
 
 pid_t FakeDrivers::PidOf(const std::string& volume_id) {

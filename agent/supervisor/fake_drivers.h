@@ -35,6 +35,7 @@ class FakeDrivers : public DriverLauncher {
   class Catalog : public DriverCatalog {
    public:
     std::vector<diskd::v1::DriverInfo> List() override;
+    absl::StatusOr<std::string> FindExecutable(const std::string& name) override;
   };
   DriverCatalog* catalog() { return &catalog_; }
 

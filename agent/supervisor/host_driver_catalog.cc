@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "agent/process/command.h"
 #include "base/log.h"
@@ -72,8 +73,8 @@ HostDriverCatalog::HostDriverCatalog(std::vector<std::string> directories,
                                      absl::Duration describe_limit)
     : directories_(std::move(directories)), describe_limit_(describe_limit) {}
 
-std::vector<diskd::v1::DriverInfo> HostDriverCatalog::List() {
-  std::map<std::string, std::string> paths;  // by name
+std::map<std::string, std::string> HostDriverCatalog::Executables() const {
+  std::map<std::string, std::string> paths;
   for (const std::string& directory : directories_) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(directory, error)) {
@@ -83,6 +84,20 @@ std::vector<diskd::v1::DriverInfo> HostDriverCatalog::List() {
       paths.emplace(std::string(name), entry.path().string());
     }
   }
+  return paths;
+}
+
+absl::StatusOr<std::string> HostDriverCatalog::FindExecutable(const std::string& name) {
+  const auto paths = Executables();
+  const auto found = paths.find(name);
+  if (found != paths.end()) return found->second;
+  return absl::NotFoundError(absl::StrCat("driver \"", name, "\" is not installed: put ",
+                                          kDriverPrefix, name, " into ",
+                                          absl::StrJoin(directories_, " or ")));
+}
+
+std::vector<diskd::v1::DriverInfo> HostDriverCatalog::List() {
+  const auto paths = Executables();
   absl::MutexLock lock(&mutex_);
   std::vector<diskd::v1::DriverInfo> drivers;
   for (const auto& [name, path] : paths) drivers.push_back(Describe(name, path));

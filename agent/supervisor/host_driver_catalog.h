@@ -28,6 +28,7 @@ class HostDriverCatalog : public DriverCatalog {
 
   // Runs `describe` of executables that are new or have changed.
   std::vector<diskd::v1::DriverInfo> List() override;
+  absl::StatusOr<std::string> FindExecutable(const std::string& name) override;
 
  private:
   struct Entry {
@@ -35,6 +36,7 @@ class HostDriverCatalog : public DriverCatalog {
     ino_t inode = 0;
     diskd::v1::DriverInfo info;
   };
+  std::map<std::string, std::string> Executables() const;  // path by name
   const diskd::v1::DriverInfo& Describe(const std::string& name, const std::string& path)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -59,6 +59,16 @@ TEST_F(HostDriverCatalogTest, BadDrivers_AreListedWithTheirProblemBesideGoodOnes
   EXPECT_NE(problems["rubbish"].find("JSON"), std::string::npos) << problems["rubbish"];
 }
 
+TEST_F(HostDriverCatalogTest, Executable_IsFoundWithoutAskingIt) {
+  Install("hangs", "echo x >>" + dir_ + "/asked; exec sleep 1000");
+  HostDriverCatalog catalog({"/nonexistent", dir_});
+  EXPECT_EQ(*catalog.FindExecutable("hangs"), dir_ + "/diskd-driver-hangs");
+  EXPECT_FALSE(std::ifstream(dir_ + "/asked").good());
+  const absl::Status missing = catalog.FindExecutable("nosuch").status();
+  EXPECT_TRUE(absl::IsNotFound(missing));
+  EXPECT_NE(missing.message().find(dir_), absl::string_view::npos) << missing;
+}
+
 TEST_F(HostDriverCatalogTest, Description_IsAskedForOncePerVersionOfTheFile) {
   Install("good", "echo x >>" + dir_ + "/asked; " + Says("good"));
   HostDriverCatalog catalog({dir_});

@@ -166,15 +166,7 @@ std::unique_ptr<DriverProcess> LocalDriverLauncher::Attend(Process process,
 
 absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
     const std::string& volume_id, const std::string& driver) {
-  std::string executable;
-  for (const auto& info : catalog_->List()) {
-    if (info.name() == driver) executable = info.path();
-  }
-  if (executable.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("driver \"", driver, "\" of volume ", volume_id,
-                     " is not installed: put diskd-driver-", driver, " into the driver directory"));
-  }
+  ASSIGN_OR_RETURN(const std::string executable, catalog_->FindExecutable(driver));
   std::error_code error;
   std::filesystem::create_directories(VolumeRunDir(run_dir_, volume_id), error);
   if (error) {

@@ -21,6 +21,9 @@ using diskd::v1::ATTACHMENT_STATE_ATTACHING;
 using diskd::v1::ATTACHMENT_STATE_FAILED;
 using diskd::v1::ATTACHMENT_STATE_RECOVERING;
 
+constexpr absl::Duration kSettleLimit = absl::Seconds(5);
+constexpr absl::Duration kSettlePoll = absl::Milliseconds(20);
+
 std::string DiskPath(const AttachmentRecord& record) {
   if (record.device_number < 0) return "";
   return record.transport == diskd::v1::TRANSPORT_BUSE
@@ -189,6 +192,21 @@ Attachment Attachments::Show(const VolumeRecord& volume, const AttachmentRecord&
     shown.set_state(ATTACHMENT_STATE_RECOVERING);
   }
   return shown;
+}
+
+void Attachments::Settle() {
+  const absl::Time deadline = absl::Now() + kSettleLimit;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, live] : live_) {
+    SupervisorHealth health = live->supervisor->health();
+    while (health.pid == 0 && !health.gave_up && absl::Now() < deadline) {
+      absl::SleepFor(kSettlePoll);
+      health = live->supervisor->health();
+    }
+    if (health.pid == 0) {
+      SPDLOG_WARN("volume {}: left without a driver process: {}", id, health.message);
+    }
+  }
 }
 
 absl::StatusOr<std::optional<Attachment>> Attachments::Describe(const VolumeRecord& volume) {

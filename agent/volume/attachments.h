@@ -37,6 +37,10 @@ class Attachments {
   // removes what belongs to nobody. Errors of single volumes are logged and in their state.
   absl::Status Restore();
 
+  // At the agent's end, after any other call: waits, with a limit, until every disk has a driver
+  // process. A FUSE connection that nobody holds would end with the agent.
+  void Settle();
+
  private:
   // A device with its driver process.
   struct Live {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/store/state_lock.h"
+#include "agent/store/directory_lock.h"
 
 #include <unistd.h>
 
@@ -9,21 +9,21 @@
 namespace diskd::agent {
 namespace {
 
-TEST(StateLock_SecondOwner_IsRefusedAndToldWhoHasIt, UntilTheFirstLetsGo) {
+TEST(DirectoryLock_SecondOwner_IsRefusedAndToldWhoHasIt, UntilTheFirstLetsGo) {
   std::string dir = testing::TempDir() + "/lock.XXXXXX";
   ASSERT_NE(mkdtemp(dir.data()), nullptr);
-  auto first = LockStateDir(dir);
+  auto first = LockDirectory(dir);
   ASSERT_TRUE(first.ok()) << first.status();
-  const absl::Status second = LockStateDir(dir).status();
+  const absl::Status second = LockDirectory(dir).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(second));
   EXPECT_NE(second.message().find(absl::StrCat("process ", getpid())), absl::string_view::npos)
       << second;
   first->reset();
-  EXPECT_TRUE(LockStateDir(dir).ok());
+  EXPECT_TRUE(LockDirectory(dir).ok());
 }
 
-TEST(StateLock_MissingDirectory, IsNamed) {
-  const absl::Status status = LockStateDir("/nonexistent/state").status();
+TEST(DirectoryLock_MissingDirectory, IsNamed) {
+  const absl::Status status = LockDirectory("/nonexistent/state").status();
   EXPECT_NE(status.message().find("/nonexistent/state/lock"), absl::string_view::npos) << status;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/store/state_lock.h"
+#include "agent/store/directory_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -13,8 +13,8 @@
 
 namespace diskd::agent {
 
-absl::StatusOr<Fd> LockStateDir(const std::string& state_dir) {
-  const std::string path = absl::StrCat(state_dir, "/lock");
+absl::StatusOr<Fd> LockDirectory(const std::string& directory) {
+  const std::string path = absl::StrCat(directory, "/lock");
   Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -22,9 +22,9 @@ absl::StatusOr<Fd> LockStateDir(const std::string& state_dir) {
     char owner[32];
     const ssize_t length = pread(fd.get(), owner, sizeof(owner), 0);
     return absl::FailedPreconditionError(absl::StrCat(
-        "state directory ", state_dir, " is in use by another diskd, process ",
+        "directory ", directory, " is in use by another diskd, process ",
         length > 0 ? absl::StripAsciiWhitespace({owner, static_cast<size_t>(length)}) : "unknown",
-        ": stop it, or choose another --state-dir"));
+        ": stop it, or choose another --state-dir and --run-dir"));
   }
   const std::string owner = absl::StrCat(getpid(), "\n");
   if (ftruncate(fd.get(), 0) != 0 ||
