@@ -22,6 +22,8 @@ namespace {
 
 constexpr char kDefaultDir[] = "/dev/shm";
 constexpr uint32_t kDefaultBlock = 512;
+// One bit per page is kept in memory: 32 MiB for this size.
+constexpr uint64_t kMaxSize = uint64_t{1} << 40;
 
 // Pages that are there are copied to and from the mapping; all others go through the file, which
 // can say that the tmpfs is full, and reads holes without filling them.
@@ -69,6 +71,7 @@ class MemoryDriver final : public sdk::SyncDriver {
 
  private:
   int Punch(uint64_t offset, uint64_t length) {
+    // First, so that no request that comes later copies to a page that is about to go.
     pages_.RemoveWhole(offset, length);
     int result;
     do {
@@ -116,6 +119,11 @@ absl::StatusOr<std::string> BackingPath(const sdk::VolumeConfig& config) {
 }
 
 absl::Status Provision(const sdk::VolumeConfig& config) {
+  if (config.size_bytes > kMaxSize) {
+    return absl::InvalidArgumentError(absl::StrCat("volume ", config.volume_id, ": a RAM disk of ",
+                                                   config.size_bytes, " bytes; at most ", kMaxSize,
+                                                   " are possible"));
+  }
   ASSIGN_OR_RETURN(const std::string path, BackingPath(config));
   // The volume's id is in the name, so a file that exists is this volume's, from before a crash.
   const Fd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));

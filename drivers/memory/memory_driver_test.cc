@@ -55,6 +55,11 @@ TEST_F(MemoryDriverTest, Dir_Missing_IsNamedWithAdvice) {
   EXPECT_TRUE(Definition().deprovision(config_).ok());
 }
 
+TEST_F(MemoryDriverTest, Provision_BeyondTheLimit_IsRefused) {
+  config_.size_bytes = uint64_t{2} << 40;
+  EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));
+}
+
 TEST_F(MemoryDriverTest, Dir_NotOnTmpfs_IsRefused) {
   config_.parameters["dir"] = "/proc";
   EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));

@@ -60,6 +60,10 @@ struct FuseQueueServer::Slot final : Request {
 absl::Status RequestFuseResend(int fd) {
   fuse_out_header header{.len = sizeof(header), .error = kFuseNotifyResend, .unique = 0};
   if (write(fd, &header, sizeof(header)) == sizeof(header)) return absl::OkStatus();
+  if (errno == EINVAL) {
+    return absl::UnimplementedError(
+        "this kernel (before 6.9) can't send unanswered FUSE requests again: abort the connection");
+  }
   return ErrnoStatus(errno, "ask the kernel to send unanswered FUSE requests again");
 }
 
