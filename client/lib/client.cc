@@ -26,8 +26,10 @@ namespace {
 constexpr int kMaxMessageBytes = 64 << 20;
 // gRPC waits this long between connection attempts; its default grows to two minutes, during
 // which calls fail although the agent is back.
-constexpr absl::Duration kMinReconnectPause = absl::Milliseconds(50);
-constexpr absl::Duration kMaxReconnectPause = absl::Seconds(1);
+constexpr absl::Duration kFirstReconnectPause = absl::Milliseconds(50);
+constexpr absl::Duration kLongestReconnectPause = absl::Seconds(1);
+// How long a connected agent may take to say hello; a busy node is slow, not broken.
+constexpr absl::Duration kHandshakeTimeout = absl::Seconds(5);
 
 enum class OnAgentUnavailable { kRetry, kReturn };
 
@@ -74,11 +76,12 @@ grpc::ChannelArguments ChannelOptions() {
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // ours know the contract
   // Clients with the same socket and options would share a connection otherwise.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  const int min_ms = static_cast<int>(absl::ToInt64Milliseconds(kMinReconnectPause));
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, min_ms);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, min_ms);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(kMaxReconnectPause)));
+  const auto set_ms = [&arguments](const char* name, absl::Duration duration) {
+    arguments.SetInt(name, static_cast<int>(absl::ToInt64Milliseconds(duration)));
+  };
+  set_ms(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectPause);
+  set_ms(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectPause);
+  set_ms(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kHandshakeTimeout);  // misnamed by gRPC
   return arguments;
 }
 
