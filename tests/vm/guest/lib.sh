@@ -27,6 +27,10 @@ wait_for() { # LIMIT_S COMMAND...
 errno() {
   local want=$1 rc=0
   shift
+  if [ "$1" = busesrv ]; then
+    shift
+    set -- "$DISKD_BIN_DIR/../test/busesrv" "$@"
+  fi
   timeout 20 "$@" 2>$WORK/err || rc=$?
   [ $rc = "$want" ] || fail "$*: exit code $rc, expected $want: $(cat $WORK/err)"
 }
@@ -71,12 +75,17 @@ remove() { # INDEX
 cleanup() {
   local rc=$? index
   set +e
-  umount -l $WORK/mnt 2>/dev/null
+  # Stop first: without a server an unmount would wait for one.
   for index in $(busesrv list 2>/dev/null); do
     timeout 20 "$DISKD_BIN_DIR/../test/busesrv" stop "$index" force 2>/dev/null
+  done
+  umount -l $WORK/mnt 2>/dev/null
+  for index in $(busesrv list 2>/dev/null); do
     timeout 20 "$DISKD_BIN_DIR/../test/busesrv" destroy "$index" 2>/dev/null
   done
   pkill -9 busesrv
+  # A tool that came after its disk was gone may have made a file of that name.
+  find /dev -maxdepth 1 -name 'buse*' -type f -delete
   rm -rf $WORK
   exit $rc
 }

@@ -45,9 +45,12 @@ disk f $((64 << 20))
 fio --name=f --filename="$DEV" --ioengine=io_uring --direct=1 --iodepth=16 --rw=randrw --bs=4k --size=60m \
   --time_based --runtime=30 >$WORK/fio 2>&1 &
 fio=$!
-sleep 2
+# Only I/O under way is a test: fio takes its time to start here.
+under_way() { [ "$(stat_of f writes)" -gt 200 ]; }
+wait_for 40 under_way || fail "no I/O: $(cat $WORK/fio)"
 timeout 30 "$c" stop "$INDEX" force || fail "forced stop: $?"
 wait_for 20 eval "! kill -0 $fio" || fail "fio hangs"
+grep -q "err= *5" $WORK/fio || fail "fio did not see EIO: $(cat $WORK/fio)"
 busesrv destroy "$INDEX"
 
 step "64 devices at once"
