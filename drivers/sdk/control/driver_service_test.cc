@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/sdk/control/driver_service.h"
 
+#include <fcntl.h>
+#include <google/protobuf/stubs/logging.h>
 #include <sys/socket.h>
+
+#include <random>
 
 #include "drivers/sdk/device/fuse_abi.h"
 #include "drivers/sdk/testing/fake_driver.h"
@@ -205,6 +209,40 @@ TEST_F(DriverServiceTest, Shutdown_StopsServingAndClosesTheVolume) {
   EXPECT_EQ(Call(request).code(), 0);
   EXPECT_TRUE(reply_.stop);
   EXPECT_EQ(open_drivers, 0);
+}
+
+TEST_F(DriverServiceTest, MutatedRequests_AreAnsweredWithAStatus) {
+  std::vector<std::string> seeds;
+  for (int kind = 1; kind <= 8; ++kind) {
+    Control request;
+    if (kind == 1) request.mutable_ping();
+    if (kind == 2) *request.mutable_provision()->mutable_config() = config_;
+    if (kind == 3) *request.mutable_deprovision()->mutable_config() = config_;
+    if (kind == 4) *request.mutable_open()->mutable_config() = config_;
+    if (kind == 5) request.mutable_serve()->set_transport(driver::v1::TRANSPORT_BUSE);
+    if (kind == 6) request.mutable_status();
+    if (kind == 7) request.mutable_descriptors();
+    if (kind == 8) request.mutable_shutdown();
+    seeds.push_back(request.SerializeAsString());
+  }
+  const google::protobuf::LogSilencer silencer;  // about bytes that are no text
+  std::mt19937 random(11);
+  int parsed = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string bytes = seeds[random() % seeds.size()];
+    for (size_t flips = random() % 4; flips > 0 && !bytes.empty(); --flips) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    Control request;
+    if (!request.ParseFromString(bytes)) continue;
+    ++parsed;
+    std::vector<Fd> fds;
+    if (random() % 2 == 0) fds.emplace_back(open("/dev/null", O_RDWR | O_CLOEXEC));
+    // A broken serve leaves nothing behind, so that the next mutation can try again.
+    const Response response = Call(request, std::move(fds));
+    ASSERT_TRUE(response.code() != 0 || response.response_case() != Response::RESPONSE_NOT_SET);
+  }
+  EXPECT_GT(parsed, 1000);
 }
 
 TEST_F(DriverServiceTest, RequestOfALaterProtocol_IsUnimplemented) {

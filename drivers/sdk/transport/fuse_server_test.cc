@@ -9,9 +9,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <random>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -288,6 +290,34 @@ TEST_P(FuseServerTest, MessagesWithoutAnswer_AndUnknownOnes_DoNotDisturb) {
   Send(FUSE_INTERRUPT, 0, fuse_interrupt_in{});
   EXPECT_EQ(Call(FUSE_MKNOD, FUSE_ROOT_ID, uint32_t{0}).error, -ENOSYS);
   EXPECT_EQ(Read(0, 512).error, 0);
+}
+
+TEST_P(FuseServerTest, RandomMessages_AreAnsweredOrIgnoredAndNeverHurt) {
+  std::mt19937 random(7);
+  for (int i = 0; i < 3000; ++i) {
+    std::vector<std::byte> packet(sizeof(fuse_in_header) + random() % 120);
+    for (std::byte& b : packet) b = static_cast<std::byte>(random());
+    fuse_in_header header{};
+    memcpy(&header, packet.data(), sizeof(header));
+    header.opcode = random() % 53;
+    if (random() % 2 == 0) header.nodeid = random() % 3;
+    memcpy(packet.data(), &header, sizeof(header));
+    // Small fields get past the first checks.
+    if (packet.size() > 64 && random() % 2 == 0) {
+      std::fill(packet.begin() + sizeof(header) + 8, packet.begin() + 64, std::byte{0});
+      packet[sizeof(header) + 17] = static_cast<std::byte>(random() % 16 * 2);
+    }
+    ASSERT_EQ(send(kernel_.get(), packet.data(), packet.size(), 0),
+              static_cast<ssize_t>(packet.size()));
+    // Whether that gets an answer or not, a question after it does.
+    const uint64_t unique = Send(FUSE_GETATTR, kFuseDiskNode, fuse_getattr_in{});
+    Reply reply;
+    do {
+      reply = Receive();
+    } while (reply.unique != unique && !HasFailure());
+    ASSERT_EQ(reply.error, 0) << "after message " << i;
+  }
+  EXPECT_TRUE(threads_->running());
 }
 
 TEST_P(FuseServerTest, ResentRequest_IsAnsweredUnderItsMarkedNumber) {
