@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ std::string WordsOf(const CLI::App& app, const CLI::App& root) {
   };
   add_options(app);
   if (&app != &root) add_options(root);
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());  // --help is everybody's
   return absl::StrJoin(words, " ");
 }
 
@@ -52,8 +55,7 @@ _diskctl() {
     --socket) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --driver)
       COMPREPLY=($(compgen -W "$(diskctl --quiet driver ls 2>/dev/null)" -- "$word"))
-      return ;
-;
+      return ;;
   esac
   case $path in
 )BASH";
@@ -61,12 +63,11 @@ _diskctl() {
 constexpr char kTail[] = R"BASH(  esac
   case $path in
     attach | "volume get" | "volume delete")
-      words+=" $(diskctl --quiet volume ls 2>/dev/null)" ;
-  ;
-    detach) words+=" $(diskctl --quiet ls 2>/dev/null)" ;
-    ;
-    esac COMPREPLY = ($(compgen - W "$words" --"$word"))
-    }
+      words+=" $(diskctl --quiet volume ls 2>/dev/null)" ;;
+    detach) words+=" $(diskctl --quiet ls 2>/dev/null)" ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
 complete -F _diskctl diskctl
 )BASH";
 

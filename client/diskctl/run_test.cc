@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/diskctl/run.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
 
 #include "client/diskctl/run_fixture.h"
 #include "client/lib/client.h"
@@ -126,11 +130,29 @@ TEST_F(RunTest, Version_NeedsNoAgent) {
   EXPECT_EQ(out_, DISKD_VERSION "\n");
 }
 
-TEST_F(RunTest, Completion_KnowsCommandsAndOptions) {
-  EXPECT_EQ(Run({"completion", "bash"}), kExitOk);
-  EXPECT_THAT(out_, HasSubstr("\"volume\") words=\"create get ls delete "));
-  EXPECT_THAT(out_, HasSubstr("--block-size"));
-  EXPECT_THAT(out_, EndsWith("complete -F _diskctl diskctl\n"));
+// What bash offers after `line`; COMPREPLY one a line.
+std::string Complete(const std::string& script, const std::string& line) {
+  const std::string path = ::testing::TempDir() + "/diskctl-completion." + std::to_string(getpid());
+  std::ofstream(path) << script << "COMP_WORDS=(" << line
+                      << "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
+                      << "_diskctl; echo \"${COMPREPLY[*]}\"\n";
+  std::string offered;
+  FILE* bash = popen(("bash " + path + " 2>&1").c_str(), "r");
+  if (bash == nullptr) return "no bash";
+  for (int c = fgetc(bash); c != EOF; c = fgetc(bash)) offered.push_back(static_cast<char>(c));
+  pclose(bash);
+  unlink(path.c_str());
+  return offered;
+}
+
+TEST_F(RunTest, Completion_OffersCommandsOptionsAndValuesInBash) {
+  ASSERT_EQ(Run({"completion", "bash"}), kExitOk);
+  EXPECT_EQ(Complete(out_, "diskctl v"), "version volume\n");
+  EXPECT_EQ(Complete(out_, "diskctl volume c"), "create\n");
+  EXPECT_EQ(Complete(out_, "diskctl volume create --si"), "--size\n");
+  EXPECT_EQ(Complete(out_, "diskctl -o j"), "json\n");
+  EXPECT_EQ(Complete(out_, "diskctl attach x --transport b"), "buse\n");
+  EXPECT_EQ(Complete(out_, "diskctl ls --q"), "--quiet\n");
 }
 
 }  // namespace
