@@ -94,9 +94,9 @@ absl::Status RunAgent(const Options& options) {
                             .kernel_release = KernelRelease(),
                             .state_dir = options.state_dir},
                            store.get(), &devices, &catalog);
-  ASSIGN_OR_RETURN(const auto server,
-                   StartServer(options.socket,
-                               {&volume_service, &attachment_service, &node_service}));
+  ASSIGN_OR_RETURN(
+      const auto server,
+      StartServer(options.socket, {&volume_service, &attachment_service, &node_service}));
   // Provisioning may take long; callers for these volumes are told to try again.
   std::thread finishing([&] {
     volumes.FinishInterrupted();

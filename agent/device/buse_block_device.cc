@@ -88,8 +88,8 @@ absl::Status BuseBlockDevice::Unpublish(bool force) {
   if (!info.ok()) return info.status();
   if (!HasDisk(*info)) return absl::OkStatus();
   const absl::Status status = RunBounded(
-      force ? kForcedUnpublishLimit : kUnpublishLimit,
-      [&] { return control_.Stop(index_, force); }, [&] { Abort(); });
+      force ? kForcedUnpublishLimit : kUnpublishLimit, [&] { return control_.Stop(index_, force); },
+      [&] { Abort(); });
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));
 }

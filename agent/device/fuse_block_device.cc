@@ -68,8 +68,7 @@ absl::StatusOr<std::unique_ptr<Device>> FuseBlockDevice::Create(const std::strin
   }
   ASSIGN_OR_RETURN(sdk::FuseConnection connection,
                    sdk::MountFuse(mount_point, static_cast<int>(spec.queues)));
-  std::unique_ptr<FuseBlockDevice> device(
-      new FuseBlockDevice(mount_point, connection.can_resend));
+  std::unique_ptr<FuseBlockDevice> device(new FuseBlockDevice(mount_point, connection.can_resend));
   device->logical_block_bytes_ = spec.geometry.logical_block_bytes();
   device->read_only_ = spec.read_only || spec.geometry.read_only();
   device->Hold(std::move(connection.fds));
@@ -87,18 +86,15 @@ absl::StatusOr<std::unique_ptr<Device>> FuseBlockDevice::Find(const std::string&
     if (backing.ok() && *backing == absl::StrCat("/", sdk::kFuseDiskName)) found = number;
   }
   if (!mounted && found < 0) {
-    return absl::NotFoundError(absl::StrCat("neither a FUSE mount on ", mount_point,
-                                            " nor a loop device over it exists"));
+    return absl::NotFoundError(
+        absl::StrCat("neither a FUSE mount on ", mount_point, " nor a loop device over it exists"));
   }
-  std::unique_ptr<FuseBlockDevice> device(
-      new FuseBlockDevice(mount_point, survives_driver_death));
+  std::unique_ptr<FuseBlockDevice> device(new FuseBlockDevice(mount_point, survives_driver_death));
   device->number_ = found;
   return device;
 }
 
-std::string FuseBlockDevice::path() const {
-  return number_ < 0 ? "" : sdk::LoopPath(number_);
-}
+std::string FuseBlockDevice::path() const { return number_ < 0 ? "" : sdk::LoopPath(number_); }
 
 absl::StatusOr<std::vector<Fd>> FuseBlockDevice::Descriptors() {
   absl::MutexLock lock(&mutex_);

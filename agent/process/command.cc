@@ -42,14 +42,12 @@ absl::Status ReadAll(int fd, absl::Time deadline, std::string& output) {
 
 }  // namespace
 
-absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& argv,
-                                       absl::Duration limit) {
+absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& argv, absl::Duration limit) {
   const absl::Time deadline = absl::Now() + limit;
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "create a pipe");
   Fd reader(ends[0]), writer(ends[1]);
-  ASSIGN_OR_RETURN(Process process,
-                   Process::Spawn({.argv = argv, .stdout_fd = writer.get()}));
+  ASSIGN_OR_RETURN(Process process, Process::Spawn({.argv = argv, .stdout_fd = writer.get()}));
   writer.reset();
   const std::string name = absl::StrJoin(argv, " ");
   std::string output;

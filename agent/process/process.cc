@@ -63,8 +63,8 @@ void Configure(SpawnSetup& setup, const SpawnOptions& options) {
   sigfillset(&all);
   posix_spawnattr_setsigmask(&setup.attributes, &none);
   posix_spawnattr_setsigdefault(&setup.attributes, &all);
-  posix_spawnattr_setflags(&setup.attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                  POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&setup.attributes,
+                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
 // Ours first: an inherited entry of the same name must not stand beside it.
@@ -101,9 +101,8 @@ absl::StatusOr<Process> Process::Spawn(const SpawnOptions& options) {
   Configure(setup, options);
   const std::vector<std::string> environment = Environment(options.environment);
   pid_t pid = -1;
-  const int error =
-      posix_spawn(&pid, options.argv[0].c_str(), &setup.actions, &setup.attributes,
-                  Pointers(options.argv).data(), Pointers(environment).data());
+  const int error = posix_spawn(&pid, options.argv[0].c_str(), &setup.actions, &setup.attributes,
+                                Pointers(options.argv).data(), Pointers(environment).data());
   if (error != 0) return ErrnoStatus(error, absl::StrCat("start ", options.argv[0]));
   Fd pidfd(pidfd_open(pid, 0));
   if (!pidfd.valid()) {
@@ -127,8 +126,8 @@ absl::StatusOr<Process> Process::Watch(pid_t pid) {
 bool Process::WaitExit(absl::Duration limit) {
   const absl::Time deadline = absl::Now() + limit;
   for (;;) {
-    const absl::Duration left = std::clamp(deadline - absl::Now(), absl::ZeroDuration(),
-                                           kLongestPoll);
+    const absl::Duration left =
+        std::clamp(deadline - absl::Now(), absl::ZeroDuration(), kLongestPoll);
     pollfd poll_fd{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
     const int ready = poll(&poll_fd, 1, static_cast<int>(absl::ToInt64Milliseconds(left)));
     if (ready > 0) break;

@@ -34,8 +34,8 @@ absl::Status ReplaceStaleSocket(const std::string& path) {
   memcpy(address.sun_path, path.data(), path.size());
   const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "another process serves ", path, ": stop it, or choose another --socket"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("another process serves ", path, ": stop it, or choose another --socket"));
   }
   if (errno == ENOENT) return absl::OkStatus();
   if (errno != ECONNREFUSED) return ErrnoStatus(errno, absl::StrCat("look at ", path));
@@ -58,8 +58,8 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) {
-    return absl::UnavailableError(absl::StrCat("can't listen on ", socket_path,
-                                               ": see the messages above"));
+    return absl::UnavailableError(
+        absl::StrCat("can't listen on ", socket_path, ": see the messages above"));
   }
   if (chmod(socket_path.c_str(), kSocketMode) != 0) {
     return ErrnoStatus(errno, absl::StrCat("chmod ", socket_path));

@@ -77,8 +77,7 @@ TEST_F(ServerTest, Calls_ReachTheLogicAndErrorsKeepCodeAndMessage) {
 
   diskd::v1::CreateVolumeResponse created;
   grpc::ClientContext create_context;
-  ASSERT_TRUE(
-      volumes->CreateVolume(&create_context, TestNode::CreateRequest("a"), &created).ok());
+  ASSERT_TRUE(volumes->CreateVolume(&create_context, TestNode::CreateRequest("a"), &created).ok());
   EXPECT_EQ(created.volume().name(), "a");
 
   diskd::v1::AttachVolumeResponse attached;

@@ -38,9 +38,9 @@ SqliteStatement& SqliteStatement::Bind(int64_t value) {
 
 SqliteStatement& SqliteStatement::Bind(const std::string& value) {
   if (!error_.ok()) return *this;
-  error_ = SqliteStatus(database_, sqlite3_bind_text(statement_.get(), next_++, value.data(),
-                                                      static_cast<int>(value.size()),
-                                                      SQLITE_TRANSIENT));
+  error_ =
+      SqliteStatus(database_, sqlite3_bind_text(statement_.get(), next_++, value.data(),
+                                                static_cast<int>(value.size()), SQLITE_TRANSIENT));
   return *this;
 }
 
@@ -55,16 +55,16 @@ absl::Status SqliteStatement::Run(const std::function<void()>& row) {
 }
 
 std::string SqliteStatement::Text(int column) const {
-  const auto* text =
-      reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
   if (text == nullptr) return "";
   return std::string(text, sqlite3_column_bytes(statement_.get(), column));
 }
 
 absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& path) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(
-      path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(raw));
   if (code != SQLITE_OK) return SqliteStatus(raw, code);
   sqlite3_extended_result_codes(raw, 1);

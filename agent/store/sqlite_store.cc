@@ -108,9 +108,9 @@ absl::Status SqliteStore::Prepare() {
   auto count = database_->Prepare("SELECT count(*) FROM sqlite_master");
   RETURN_IF_ERROR(count.Run([&] { tables = count.Integer(0); }));
   if (version > kSchemaVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("it has schema version ", version, " of a newer diskd, this one knows ",
-                     kSchemaVersion, ": run that diskd again"));
+    return absl::FailedPreconditionError(absl::StrCat("it has schema version ", version,
+                                                      " of a newer diskd, this one knows ",
+                                                      kSchemaVersion, ": run that diskd again"));
   }
   if (version == 0 && tables > 0) {
     return absl::FailedPreconditionError("it is a database, but not one of diskd");
@@ -119,13 +119,12 @@ absl::Status SqliteStore::Prepare() {
   auto check = database_->Prepare("PRAGMA quick_check(1)");
   RETURN_IF_ERROR(check.Run([&] { verdict = check.Text(0); }));
   if (verdict != "ok") return absl::DataLossError(absl::StrCat("it is damaged: ", verdict));
-  RETURN_IF_ERROR(database_->Execute(
-      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-      "PRAGMA busy_timeout=5000"));
+  RETURN_IF_ERROR(
+      database_->Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+                         "PRAGMA busy_timeout=5000"));
   if (version == kSchemaVersion) return absl::OkStatus();
-  return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return database_->Execute(kSchema);
-  });
+  return database_->Transaction(
+      [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return database_->Execute(kSchema); });
 }
 
 absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
@@ -160,8 +159,7 @@ absl::Status SqliteStore::RemoveVolume(const std::string& id) {
 }
 
 absl::Status SqliteStore::ReadParameters(VolumeRecord& volume) {
-  auto query =
-      database_->Prepare("SELECT name, value FROM volume_parameters WHERE volume_id = ?");
+  auto query = database_->Prepare("SELECT name, value FROM volume_parameters WHERE volume_id = ?");
   return query.Bind(volume.id()).Run([&] {
     (*volume.mutable_parameters())[query.Text(0)] = query.Text(1);
   });
@@ -181,11 +179,10 @@ absl::StatusOr<std::vector<VolumeRecord>> SqliteStore::ListVolumes(const std::st
                                                                    int limit) {
   absl::MutexLock lock(&mutex_);
   std::vector<VolumeRecord> volumes;
-  auto query = database_->Prepare(
-      absl::StrCat(kSelectVolume, "WHERE id > ? ORDER BY id LIMIT ?").c_str());
-  RETURN_IF_ERROR(query.Bind(after).Bind(int64_t{limit}).Run([&] {
-    volumes.push_back(ReadVolume(query));
-  }));
+  auto query =
+      database_->Prepare(absl::StrCat(kSelectVolume, "WHERE id > ? ORDER BY id LIMIT ?").c_str());
+  RETURN_IF_ERROR(
+      query.Bind(after).Bind(int64_t{limit}).Run([&] { volumes.push_back(ReadVolume(query)); }));
   for (VolumeRecord& volume : volumes) RETURN_IF_ERROR(ReadParameters(volume));
   return volumes;
 }

@@ -34,8 +34,7 @@ class SqliteStore : public Store {
   absl::StatusOr<std::vector<AttachmentRecord>> ListAttachments() override;
 
  private:
-  explicit SqliteStore(std::unique_ptr<SqliteDatabase> database)
-      : database_(std::move(database)) {}
+  explicit SqliteStore(std::unique_ptr<SqliteDatabase> database) : database_(std::move(database)) {}
 
   absl::Status Prepare();
   absl::Status ReadParameters(VolumeRecord& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

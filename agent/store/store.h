@@ -31,10 +31,10 @@ struct AttachmentRecord {
   uint32_t queue_depth = 0;
   // ATTACHING, ATTACHED, FAILED or DETACHING; RECOVERING is not stored.
   diskd::v1::AttachmentState state = diskd::v1::ATTACHMENT_STATE_UNSPECIFIED;
-  bool force = false;                   // DETACHING: openers don't matter
-  int device_number = -1;               // -1: the disk doesn't exist yet
-  bool survives_driver_death = false;   // of the device
-  std::string boot_id;                  // attachments end with the boot of the machine
+  bool force = false;                  // DETACHING: openers don't matter
+  int device_number = -1;              // -1: the disk doesn't exist yet
+  bool survives_driver_death = false;  // of the device
+  std::string boot_id;                 // attachments end with the boot of the machine
   std::string message;
   absl::Time attach_time;
 };

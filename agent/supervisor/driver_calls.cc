@@ -62,9 +62,9 @@ absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process) {
   ASSIGN_OR_RETURN(DriverAnswer answer, process.Call(request, {}, kStatusLimit));
   if (answer.descriptors.empty() ||
       answer.descriptors.size() != answer.response.descriptors().count()) {
-    return absl::InternalError(absl::StrCat(
-        "driver process ", process.pid(), " announced ", answer.response.descriptors().count(),
-        " descriptors and sent ", answer.descriptors.size()));
+    return absl::InternalError(absl::StrCat("driver process ", process.pid(), " announced ",
+                                            answer.response.descriptors().count(),
+                                            " descriptors and sent ", answer.descriptors.size()));
   }
   return std::move(answer.descriptors);
 }
@@ -81,8 +81,8 @@ absl::Status ShutDown(DriverProcess& process, absl::Duration limit) {
   const absl::Status status = process.Call(request, {}, limit).status();
   if (status.ok() && process.WaitExit(kExitLimit)) return absl::OkStatus();
   if (!process.Kill()) {
-    return absl::InternalError(absl::StrCat("driver process ", process.pid(),
-                                            " hangs in the kernel and can't be killed"));
+    return absl::InternalError(
+        absl::StrCat("driver process ", process.pid(), " hangs in the kernel and can't be killed"));
   }
   return status;
 }

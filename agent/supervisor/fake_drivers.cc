@@ -42,9 +42,7 @@ class FakeDrivers::Process : public DriverProcess {
 
   bool WaitExit(absl::Duration limit) override {
     absl::MutexLock lock(&state_->mutex);
-    auto ready = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      return interrupted_ || !state_->alive;
-    };
+    auto ready = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return interrupted_ || !state_->alive; };
     state_->mutex.AwaitWithTimeout(absl::Condition(&ready), limit);
     return !state_->alive;
   }

@@ -112,8 +112,8 @@ const diskd::v1::DriverInfo& HostDriverCatalog::Describe(const std::string& name
   if (entry.info.name() == name && entry.inode == st.st_ino && Same(entry.modified, st.st_mtim)) {
     return entry.info;
   }
-  entry = {.modified = st.st_mtim, .inode = st.st_ino,
-           .info = AskDriver(name, path, describe_limit_)};
+  entry = {
+      .modified = st.st_mtim, .inode = st.st_ino, .info = AskDriver(name, path, describe_limit_)};
   if (!entry.info.problem().empty()) {
     SPDLOG_WARN("driver {} can't be used: {}", path, entry.info.problem());
   }

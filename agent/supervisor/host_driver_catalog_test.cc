@@ -24,8 +24,9 @@ class HostDriverCatalogTest : public testing::Test {
     chmod(path.c_str(), 0755);
   }
   static std::string Says(const std::string& name, int version = 1) {
-    return "echo '{\"name\":\"" + name + "\",\"description\":\"d\",\"protocolVersion\":" +
-           std::to_string(version) + ",\"parameters\":[{\"name\":\"dir\"}]}'";
+    return "echo '{\"name\":\"" + name +
+           "\",\"description\":\"d\",\"protocolVersion\":" + std::to_string(version) +
+           ",\"parameters\":[{\"name\":\"dir\"}]}'";
   }
   std::string dir_;
 };

@@ -79,8 +79,8 @@ absl::Status LocalDriverProcess::Ended() {
 }
 
 absl::Status LocalDriverProcess::Exchange(const std::string& payload,
-                                          const std::vector<int>& descriptors,
-                                          absl::Duration limit, DriverAnswer& answer) {
+                                          const std::vector<int>& descriptors, absl::Duration limit,
+                                          DriverAnswer& answer) {
   if (!socket_.valid()) {
     auto connected = ConnectPacketSocket(socket_path_);
     if (!connected.ok()) {
@@ -94,9 +94,8 @@ absl::Status LocalDriverProcess::Exchange(const std::string& payload,
     case Event::kInterrupted:
       return absl::CancelledError(absl::StrCat("call to driver process ", pid_, " interrupted"));
     case Event::kTimeout:
-      return absl::DeadlineExceededError(absl::StrCat("driver process ", pid_,
-                                                      " did not answer within ",
-                                                      absl::FormatDuration(limit)));
+      return absl::DeadlineExceededError(absl::StrCat(
+          "driver process ", pid_, " did not answer within ", absl::FormatDuration(limit)));
     case Event::kExited:
       return Ended();
     case Event::kReadable:
@@ -174,13 +173,13 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
   }
   ASSIGN_OR_RETURN(const Fd log, OpenLog(DriverLogPath(run_dir_, volume_id)));
   ASSIGN_OR_RETURN(const Fd listener, ListenPacketSocket(ControlSocketPath(run_dir_, volume_id)));
-  ASSIGN_OR_RETURN(Process process,
-                   Process::Spawn({.argv = {executable, "serve",
-                                            absl::StrCat("--control-fd=", kInheritedFd)},
-                                   .environment = DriverMarks(run_dir_, volume_id),
-                                   .stdout_fd = log.get(),
-                                   .stderr_fd = log.get(),
-                                   .inherited_fd = listener.get()}));
+  ASSIGN_OR_RETURN(
+      Process process,
+      Process::Spawn({.argv = {executable, "serve", absl::StrCat("--control-fd=", kInheritedFd)},
+                      .environment = DriverMarks(run_dir_, volume_id),
+                      .stdout_fd = log.get(),
+                      .stderr_fd = log.get(),
+                      .inherited_fd = listener.get()}));
   ProtectFromOomKiller(process.pid());
   SPDLOG_INFO("volume {}: started driver {} as process {}", volume_id, driver, process.pid());
   return Attend(std::move(process), volume_id);

@@ -93,11 +93,10 @@ void Supervisor::Watch() {
 void Supervisor::Report(const std::string& reason, absl::Duration delay) {
   absl::MutexLock lock(&mutex_);
   health_.pid = 0;
-  health_.message =
-      backoff_.crash_loop()
-          ? absl::StrCat("crash loop, ", backoff_.deaths(), " deaths; last: ", reason,
-                         "; next start in ", absl::FormatDuration(delay))
-          : reason;
+  health_.message = backoff_.crash_loop()
+                        ? absl::StrCat("crash loop, ", backoff_.deaths(), " deaths; last: ", reason,
+                                       "; next start in ", absl::FormatDuration(delay))
+                        : reason;
   SPDLOG_WARN("{}: {}", name_, health_.message);
 }
 

@@ -26,14 +26,16 @@ class SupervisorTest : public testing::Test {
   std::unique_ptr<DriverProcess> Start() { return *drivers_.Launch(kVolume, "memory"); }
   SupervisedService Service() {
     return {.launch = [this] { return drivers_.Launch(kVolume, "memory"); },
-            .serve = [](DriverProcess& p) {
-              return Serve(p, diskd::v1::TRANSPORT_FUSE, {}, /*resend=*/true);
-            },
+            .serve =
+                [](DriverProcess& p) {
+                  return Serve(p, diskd::v1::TRANSPORT_FUSE, {}, /*resend=*/true);
+                },
             .restart = true,
-            .give_up = [this](const std::string& reason) {
-              gave_up_reason_ = reason;
-              gave_up_.Notify();
-            }};
+            .give_up =
+                [this](const std::string& reason) {
+                  gave_up_reason_ = reason;
+                  gave_up_.Notify();
+                }};
   }
   // Until the health is as wanted; the test's own limit ends a wait that has no end.
   static SupervisorHealth Await(const Supervisor& supervisor,
@@ -70,9 +72,8 @@ TEST_F(SupervisorTest, CrashLoop_IsReportedAndRetriedUntilItWorks) {
   drivers_.FailCalls("serve", absl::InternalError("bad store"));
   Supervisor supervisor("v", Start(), Service(), FastLimits());
   drivers_.KillProcess(kVolume);
-  const auto looping = Await(supervisor, [](const auto& h) {
-    return h.message.find("crash loop") != std::string::npos;
-  });
+  const auto looping = Await(
+      supervisor, [](const auto& h) { return h.message.find("crash loop") != std::string::npos; });
   EXPECT_EQ(looping.pid, 0);
   EXPECT_NE(looping.message.find("bad store"), std::string::npos) << looping.message;
   drivers_.FailCalls("serve", absl::OkStatus());

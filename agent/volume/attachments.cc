@@ -65,19 +65,17 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
   ASSIGN_OR_RETURN(const auto existing, environment_.store->FindAttachment(volume.id()));
   if (existing) {
     if (existing->state != ATTACHMENT_STATE_ATTACHED) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the attachment of volume \"", volume.name(), "\" has failed (", existing->message,
-          "): detach it first"));
+      return absl::FailedPreconditionError(absl::StrCat("the attachment of volume \"",
+                                                        volume.name(), "\" has failed (",
+                                                        existing->message, "): detach it first"));
     }
     const std::string difference = Difference(*existing, request);
     if (difference.empty()) return Show(volume, *existing);
-    return absl::AlreadyExistsError(absl::StrCat("volume \"", volume.name(),
-                                                 "\" is attached and its ", difference,
-                                                 ": detach it first"));
+    return absl::AlreadyExistsError(absl::StrCat(
+        "volume \"", volume.name(), "\" is attached and its ", difference, ": detach it first"));
   }
-  ASSIGN_OR_RETURN(AttachmentRecord record,
-                   CheckAttach(request, environment_.devices->Transports(),
-                               std::thread::hardware_concurrency()));
+  ASSIGN_OR_RETURN(AttachmentRecord record, CheckAttach(request, environment_.devices->Transports(),
+                                                        std::thread::hardware_concurrency()));
   record.volume_id = volume.id();
   record.state = ATTACHMENT_STATE_ATTACHING;
   record.boot_id = environment_.boot_id;
@@ -92,8 +90,9 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
                 std::string(status.message()));
     const absl::Status undone = TakeDown(volume, record, std::move(parts), /*force=*/true);
     if (undone.ok()) return status;
-    return absl::Status(status.code(), absl::StrCat(status.message(), "; left behind: ",
-                                                    undone.message(), "; detach it"));
+    return absl::Status(
+        status.code(),
+        absl::StrCat(status.message(), "; left behind: ", undone.message(), "; detach it"));
   }
   Supervise(volume, record, std::move(parts));
   SPDLOG_INFO("volume {} ({}): attached at {}", volume.id(), volume.name(), DiskPath(record));
@@ -137,8 +136,9 @@ void Attachments::Supervise(const VolumeRecord& volume, const AttachmentRecord& 
   service.give_up = [this, device, volume, record](const std::string& reason) {
     device->Abort();
     Fail(volume, record,
-         absl::StrCat(reason, "; this kernel can't keep its I/O for a new process: detach, then "
-                              "attach again"));
+         absl::StrCat(reason,
+                      "; this kernel can't keep its I/O for a new process: detach, then "
+                      "attach again"));
   };
   live->supervisor = std::make_unique<Supervisor>(
       absl::StrCat("volume ", volume.id(), " (", volume.name(), ")"), std::move(parts.process),

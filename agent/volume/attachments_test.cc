@@ -53,8 +53,8 @@ TEST_F(AttachmentsTest, AttachAgain_SameAnswer_OtherPropertiesAreRefused) {
 }
 
 TEST_F(AttachmentsTest, AttachOfUnknownVolume_IsNotFound_DetachSucceeds) {
-  EXPECT_TRUE(absl::IsNotFound(
-      node_.attachments().Attach(TestNode::AttachRequest("nosuch")).status()));
+  EXPECT_TRUE(
+      absl::IsNotFound(node_.attachments().Attach(TestNode::AttachRequest("nosuch")).status()));
   EXPECT_TRUE(node_.attachments().Detach(TestNode::DetachRequest("nosuch")).ok());
   EXPECT_TRUE(Detach().ok());
 }

@@ -18,8 +18,8 @@ using diskd::v1::Transport;
 
 absl::Status CheckSize(uint64_t size, uint32_t block) {
   if (block != 512 && block != 1024 && block != 2048 && block != 4096) {
-    return absl::InvalidArgumentError(absl::StrCat("logical block of ", block,
-                                                   " bytes: use 512, 1024, 2048 or 4096"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("logical block of ", block, " bytes: use 512, 1024, 2048 or 4096"));
   }
   if (size < kMinVolumeBytes) {
     return absl::InvalidArgumentError(
@@ -40,9 +40,8 @@ absl::Status CheckSize(uint64_t size, uint32_t block) {
 template <typename Range>
 std::string Names(const Range& range) {
   if (range.empty()) return "none";
-  return absl::StrJoin(range, ", ", [](std::string* out, const auto& item) {
-    absl::StrAppend(out, item.name());
-  });
+  return absl::StrJoin(
+      range, ", ", [](std::string* out, const auto& item) { absl::StrAppend(out, item.name()); });
 }
 
 absl::StatusOr<DriverInfo> FindDriver(const std::string& name,
@@ -56,16 +55,15 @@ absl::StatusOr<DriverInfo> FindDriver(const std::string& name,
     if (driver.name() == name) return driver;
     if (driver.problem().empty()) usable.push_back(driver);
   }
-  return absl::InvalidArgumentError(absl::StrCat("no driver is named \"", name,
-                                                 "\": available drivers are ", Names(usable)));
+  return absl::InvalidArgumentError(
+      absl::StrCat("no driver is named \"", name, "\": available drivers are ", Names(usable)));
 }
 
 absl::Status CheckParameters(const google::protobuf::Map<std::string, std::string>& parameters,
                              const DriverInfo& driver) {
   for (const auto& [name, value] : parameters) {
-    const bool known =
-        std::any_of(driver.parameters().begin(), driver.parameters().end(),
-                    [&name = name](const auto& p) { return p.name() == name; });
+    const bool known = std::any_of(driver.parameters().begin(), driver.parameters().end(),
+                                   [&name = name](const auto& p) { return p.name() == name; });
     if (known) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("driver \"", driver.name(), "\" has no parameter \"", name,
@@ -143,8 +141,8 @@ absl::StatusOr<AttachmentRecord> CheckAttach(
     const diskd::v1::AttachVolumeRequest& request,
     const std::vector<diskd::v1::TransportInfo>& transports, uint32_t cpus) {
   if (request.queues() > kMaxQueues) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(request.queues(), " queues: use at most ", kMaxQueues, ", or 0 for a default"));
+    return absl::InvalidArgumentError(absl::StrCat(request.queues(), " queues: use at most ",
+                                                   kMaxQueues, ", or 0 for a default"));
   }
   if (request.queue_depth() > kMaxQueueDepth) {
     return absl::InvalidArgumentError(absl::StrCat("queue depth of ", request.queue_depth(),
@@ -154,8 +152,8 @@ absl::StatusOr<AttachmentRecord> CheckAttach(
   AttachmentRecord record;
   ASSIGN_OR_RETURN(record.transport, Resolve(request.transport(), transports));
   record.read_only = request.read_only();
-  record.queues = request.queues() != 0 ? request.queues()
-                                        : std::clamp(cpus, uint32_t{1}, kDefaultQueuesMax);
+  record.queues =
+      request.queues() != 0 ? request.queues() : std::clamp(cpus, uint32_t{1}, kDefaultQueuesMax);
   record.queue_depth = request.queue_depth() != 0 ? request.queue_depth() : kDefaultQueueDepth;
   return record;
 }
@@ -164,8 +162,7 @@ std::string Difference(const AttachmentRecord& existing,
                        const diskd::v1::AttachVolumeRequest& request) {
   std::string difference;
   if (request.transport() != diskd::v1::TRANSPORT_UNSPECIFIED) {
-    Compare("transport", ShortName(existing.transport), ShortName(request.transport()),
-            difference);
+    Compare("transport", ShortName(existing.transport), ShortName(request.transport()), difference);
   }
   Compare("read-only", absl::StrCat(existing.read_only ? "yes" : "no"),
           absl::StrCat(request.read_only() ? "yes" : "no"), difference);

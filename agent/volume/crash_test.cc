@@ -91,14 +91,14 @@ TEST_P(CrashTest, AtEachEffect_NextAgentRestoresOrderAndTheRepeatedCallSucceeds)
   EXPECT_FALSE(crashed) << "the operation never ends";
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Operations, CrashTest,
-    testing::Values(Operation{"Create", false, false, Create, true, false},
-                    Operation{"Delete", true, false, Delete, false, false},
-                    Operation{"Attach", true, false, Attach, true, true},
-                    Operation{"Detach", true, true, Detach, true, false},
-                    Operation{"DetachByForce", true, true, DetachByForce, true, false}),
-    [](const auto& info) { return info.param.label; });
+INSTANTIATE_TEST_SUITE_P(Operations, CrashTest,
+                         testing::Values(Operation{"Create", false, false, Create, true, false},
+                                         Operation{"Delete", true, false, Delete, false, false},
+                                         Operation{"Attach", true, false, Attach, true, true},
+                                         Operation{"Detach", true, true, Detach, true, false},
+                                         Operation{"DetachByForce", true, true, DetachByForce, true,
+                                                   false}),
+                         [](const auto& info) { return info.param.label; });
 
 }  // namespace
 }  // namespace diskd::agent

@@ -43,9 +43,9 @@ absl::Status Attachments::DetachLive(const VolumeRecord& volume, AttachmentRecor
                                      Live& live, bool force) {
   const SupervisorHealth health = live.supervisor->health();
   if (!force && health.pid == 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "volume \"", volume.name(), "\" has no driver process now (", health.message,
-        "), so its last writes can't be made durable: try again, or detach by force"));
+    return absl::UnavailableError(
+        absl::StrCat("volume \"", volume.name(), "\" has no driver process now (", health.message,
+                     "), so its last writes can't be made durable: try again, or detach by force"));
   }
   const AttachmentRecord before = record;
   record.state = ATTACHMENT_STATE_DETACHING;
@@ -59,8 +59,8 @@ absl::Status Attachments::DetachLive(const VolumeRecord& volume, AttachmentRecor
     if (!live.supervisor->health().gave_up) {
       RETURN_IF_ERROR(environment_.store->PutAttachment(before));
     }
-    return absl::Status(status.code(), absl::StrCat("volume \"", volume.name(), "\" stays attached: ",
-                                                    status.message()));
+    return absl::Status(status.code(), absl::StrCat("volume \"", volume.name(),
+                                                    "\" stays attached: ", status.message()));
   }
   if (!force) parts.process = live.supervisor->Stop();
   parts.device = std::move(live.device);
@@ -68,8 +68,7 @@ absl::Status Attachments::DetachLive(const VolumeRecord& volume, AttachmentRecor
     absl::MutexLock lock(&mutex_);
     live_.erase(volume.id());
   }
-  const absl::Status down =
-      TakeDown(volume, record, std::move(parts), force || !status.ok());
+  const absl::Status down = TakeDown(volume, record, std::move(parts), force || !status.ok());
   return down.ok() ? status : down;
 }
 
@@ -101,8 +100,8 @@ absl::Status Attachments::Dismantle(const VolumeRecord& volume, Parts& parts, bo
   return first;
 }
 
-absl::Status Attachments::TakeDown(const VolumeRecord& volume, AttachmentRecord record,
-                                   Parts parts, bool force) {
+absl::Status Attachments::TakeDown(const VolumeRecord& volume, AttachmentRecord record, Parts parts,
+                                   bool force) {
   const absl::Status status = Dismantle(volume, parts, force);
   if (!status.ok()) {
     // The record stays, so that detaching again finds what is left.

@@ -20,8 +20,8 @@ absl::StatusOr<LockedVolume> LockVolume(const Environment& environment, const st
   return LockedVolume{std::move(lock), *std::move(current)};
 }
 
-diskd::driver::v1::VolumeConfig ConfigOf(const Environment& environment,
-                                         const VolumeRecord& volume, bool read_only) {
+diskd::driver::v1::VolumeConfig ConfigOf(const Environment& environment, const VolumeRecord& volume,
+                                         bool read_only) {
   diskd::driver::v1::VolumeConfig config;
   config.set_volume_id(volume.id());
   config.set_size_bytes(volume.size_bytes());

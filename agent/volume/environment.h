@@ -36,8 +36,8 @@ absl::StatusOr<LockedVolume> LockVolume(const Environment& environment, const st
 
 absl::Status NoSuchVolume(const std::string& key);
 
-diskd::driver::v1::VolumeConfig ConfigOf(const Environment& environment,
-                                         const VolumeRecord& volume, bool read_only);
+diskd::driver::v1::VolumeConfig ConfigOf(const Environment& environment, const VolumeRecord& volume,
+                                         bool read_only);
 
 }  // namespace diskd::agent
 

@@ -103,8 +103,8 @@ absl::Status Attachments::Adopt(const VolumeRecord& volume, AttachmentRecord& re
   }
   if (record.transport == diskd::v1::TRANSPORT_FUSE) {
     if (!serving.ok()) {
-      return absl::UnavailableError(absl::StrCat("its FUSE connection ended while no agent ran (",
-                                                 serving.message(), ")"));
+      return absl::UnavailableError(
+          absl::StrCat("its FUSE connection ended while no agent ran (", serving.message(), ")"));
     }
     ASSIGN_OR_RETURN(std::vector<Fd> descriptors, GetDescriptors(*parts.process));
     parts.device->Hold(std::move(descriptors));

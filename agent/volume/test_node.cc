@@ -148,8 +148,7 @@ diskd::v1::Volume TestNode::MakeAttachedVolume(const std::string& name) {
   return *volumes_->Get(name);
 }
 
-diskd::v1::Attachment TestNode::Await(const std::string& volume,
-                                      diskd::v1::AttachmentState state) {
+diskd::v1::Attachment TestNode::Await(const std::string& volume, diskd::v1::AttachmentState state) {
   for (;;) {
     const auto found = volumes_->Get(volume);
     if (found.ok() && found->attachment().state() == state) return found->attachment();

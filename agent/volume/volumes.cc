@@ -55,8 +55,8 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& req
   if (existing) {
     const std::string difference = Difference(*existing, wanted);
     if (!difference.empty()) {
-      return absl::AlreadyExistsError(absl::StrCat("volume \"", wanted.name(),
-                                                   "\" exists and its ", difference));
+      return absl::AlreadyExistsError(
+          absl::StrCat("volume \"", wanted.name(), "\" exists and its ", difference));
     }
     if (existing->state() == VOLUME_STATE_READY) return WithAttachment(*existing);
     if (existing->state() == VOLUME_STATE_DELETING) {
@@ -112,8 +112,7 @@ absl::Status Volumes::WithDriver(const VolumeRecord& volume,
 absl::Status Volumes::Remove(const VolumeRecord& volume) {
   const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
   RETURN_IF_ERROR(MakeDirectory(config.state_dir()));
-  RETURN_IF_ERROR(
-      WithDriver(volume, [&](DriverProcess& p) { return Deprovision(p, config); }));
+  RETURN_IF_ERROR(WithDriver(volume, [&](DriverProcess& p) { return Deprovision(p, config); }));
   RETURN_IF_ERROR(RemoveDirectory(config.state_dir()));
   environment_.launcher->RemoveFiles(volume.id());
   RETURN_IF_ERROR(environment_.store->RemoveVolume(volume.id()));
@@ -128,8 +127,8 @@ absl::Status Volumes::Delete(const std::string& key) {
   VolumeRecord& record = volume->record;
   ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(record.id()));
   if (attachment) {
-    return absl::FailedPreconditionError(absl::StrCat("volume \"", record.name(),
-                                                      "\" is attached: detach it first"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume \"", record.name(), "\" is attached: detach it first"));
   }
   record.set_state(VOLUME_STATE_DELETING);
   RETURN_IF_ERROR(environment_.store->PutVolume(record));
@@ -160,8 +159,7 @@ absl::StatusOr<diskd::v1::ListVolumesResponse> Volumes::List(
     return absl::InvalidArgumentError(
         absl::StrCat("page size ", request.page_size(), ": use 0 or a positive number"));
   }
-  const int page =
-      request.page_size() == 0 ? kMaxPage : std::min(request.page_size(), kMaxPage);
+  const int page = request.page_size() == 0 ? kMaxPage : std::min(request.page_size(), kMaxPage);
   ASSIGN_OR_RETURN(const std::string after, ParsePageToken(request.page_token()));
   // One more than wanted tells whether there is a next page.
   ASSIGN_OR_RETURN(std::vector<VolumeRecord> volumes,

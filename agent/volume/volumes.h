@@ -24,8 +24,7 @@ class Volumes {
   // nothing of the volume is left.
   absl::StatusOr<diskd::v1::Volume> Create(const diskd::v1::CreateVolumeRequest& request);
   absl::StatusOr<diskd::v1::Volume> Get(const std::string& key);
-  absl::StatusOr<diskd::v1::ListVolumesResponse> List(
-      const diskd::v1::ListVolumesRequest& request);
+  absl::StatusOr<diskd::v1::ListVolumesResponse> List(const diskd::v1::ListVolumesRequest& request);
   absl::Status Delete(const std::string& key);
 
   // Ends what a former agent began: creates and deletes. Errors are logged.

@@ -94,8 +94,8 @@ TEST_F(VolumesTest, DeleteThatFails_StaysDeletingUntilItIsRepeated) {
   node_.drivers().FailCalls("deprovision", absl::NotFoundError("no driver"));
   EXPECT_TRUE(absl::IsFailedPrecondition(node_.volumes().Delete("a")));
   EXPECT_EQ(node_.volumes().Get("a")->state(), diskd::v1::VOLUME_STATE_DELETING);
-  EXPECT_TRUE(absl::IsFailedPrecondition(
-      node_.volumes().Create(TestNode::CreateRequest("a")).status()));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(node_.volumes().Create(TestNode::CreateRequest("a")).status()));
   node_.drivers().FailCalls("deprovision", absl::OkStatus());
   EXPECT_TRUE(node_.volumes().Delete("a").ok());
   EXPECT_EQ(*node_.store().CountVolumes(), 0);
