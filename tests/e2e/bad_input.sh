@@ -81,7 +81,7 @@ refused 2 "time|answer|hang" timeout 60 "$DISKD_BIN_DIR/diskctl" --socket "$WORK
 diskctl driver ls | grep -q memory || fail "a broken driver hides the good ones"
 step "drivers that fail later"
 create f --driver faulty --size 16MiB --param mode=exit >/dev/null || fail "create with faulty"
-refused '[0-9]*' "driver" attach f || true
+refused 10 "driver process.*log" attach f
 diskctl detach f >/dev/null
 diskctl volume delete f >/dev/null
 

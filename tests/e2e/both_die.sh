@@ -23,7 +23,7 @@ if [ "$TRANSPORT" = fuse ]; then
   start_agent
   [ "$(attachment_state data)" = ATTACHMENT_STATE_FAILED ] || fail "state: $(diskctl ls)"
   refused 5 "detach" diskctl attach data --transport fuse
-  timeout 30 diskctl detach data >/dev/null || fail "detach"
+  diskctl --timeout 30s detach data >/dev/null || fail "detach"
   device=$(attach data)
 else
   timeout 60 dd if="$device" of="$WORK/read" bs=1M count=4 iflag=direct status=none &

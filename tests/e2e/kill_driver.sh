@@ -3,7 +3,7 @@
 # kill -9 of the driver process in the middle of verified I/O: no error, nothing lost, and I/O
 # goes on within a second.
 . "$(dirname "$0")/lib.sh"
-KILLS=${KILLS:-8}
+KILLS=${KILLS:-6}
 STALL_LIMIT_MS=${STALL_LIMIT_MS:-1000}
 
 start_agent
@@ -13,7 +13,7 @@ for driver in file memory; do
   device=$(attach "kill-$driver")
   fio --name=verify --filename="$device" --ioengine=libaio --direct=1 --bs=4k --iodepth=16 \
     --rw=randwrite --size=192m --verify=crc32c --verify_fatal=1 --verify_backlog=512 \
-    --time_based --runtime=$((KILLS + 3)) --max_latency=0 --output-format=json \
+    --time_based --runtime=$((KILLS * 3)) --output-format=json \
     --output="$WORK/fio.json" >/dev/null 2>"$WORK/fio.err" &
   fio=$!
   kills=0
