@@ -11,9 +11,9 @@
 #include "probes.h"
 
 #ifdef HAVE_RQ_LIST
-typedef struct rq_list buse_rq_list;
+#define BUSE_RQ_LIST struct rq_list
 #else
-typedef struct request *buse_rq_list;
+#define BUSE_RQ_LIST struct request *
 #endif
 
 #ifndef HAVE_VM_FLAGS_SET

@@ -187,7 +187,7 @@ static void buse_commit_rqs(struct blk_mq_hw_ctx *hctx)
 	buse_flush_batch(q);
 }
 
-static void buse_queue_rqs(buse_rq_list *list)
+static void buse_queue_rqs(BUSE_RQ_LIST *list)
 {
 	struct buse_queue *q = NULL;
 	struct request *rq;

@@ -46,6 +46,13 @@ static int buse_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
+/* The attached queue, or NULL. */
+static struct buse_queue *buse_queue_of(struct buse_file *file)
+{
+	/* Pairs with the release in buse_attach(). */
+	return smp_load_acquire(&file->queue);
+}
+
 static long buse_attach(struct buse_file *file, void __user *argp)
 {
 	struct buse_device *dev = file->dev;
@@ -150,7 +157,7 @@ static int buse_wait(struct buse_queue *q, u32 head)
 
 static long buse_enter(struct buse_file *file, u64 arg)
 {
-	struct buse_queue *q = smp_load_acquire(&file->queue);
+	struct buse_queue *q = buse_queue_of(file);
 	u64 spin_us = arg >> BUSE_ENTER_SPIN_SHIFT & BUSE_ENTER_SPIN_MAX_US;
 	u32 head = (u32)arg;
 	bool yielded = false;
@@ -211,7 +218,7 @@ static long buse_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 static __poll_t buse_poll(struct file *filp, poll_table *wait)
 {
 	struct buse_file *file = filp->private_data;
-	struct buse_queue *q = smp_load_acquire(&file->queue);
+	struct buse_queue *q = buse_queue_of(file);
 
 	if (!q)
 		return EPOLLERR;
@@ -228,7 +235,7 @@ static __poll_t buse_poll(struct file *filp, poll_table *wait)
 static int buse_mmap(struct file *filp, struct vm_area_struct *vma)
 {
 	struct buse_file *file = filp->private_data;
-	struct buse_queue *q = smp_load_acquire(&file->queue);
+	struct buse_queue *q = buse_queue_of(file);
 
 	if (!q)
 		return -ENOTCONN;

@@ -72,19 +72,15 @@ make_initrd() { # OUT: busybox, init, and the modules with what they depend on, 
 make_initrd "$OUT/initrd.gz"
 
 # Read by the guest's runner: nothing but words, so that the kernel command line stays short.
-cat >"$OUT/environment" <<TXT
-KERNEL_SERIES=$KERNEL
-REPO=$repo
-DISKD_BIN_DIR=$BIN
-BUSE_KO=$OUT/kernel/buse.ko
-OUT=$OUT
-ONLY=$ONLY
-TESTS=$TESTS
-TXT
+for pair in KERNEL_SERIES="$KERNEL" REPO="$repo" DISKD_BIN_DIR="$BIN" \
+  BUSE_KO="$OUT/kernel/buse.ko" OUT="$OUT" ONLY="$ONLY" TESTS="$TESTS"; do
+  printf '%s=%q\n' "${pair%%=*}" "${pair#*=}"
+done >"$OUT/environment"
 
 rc=0
-timeout -k 10 "$VM_LIMIT_S" qemu-system-x86_64 -machine pc -accel tcg,thread=multi,tb-size=1024 \
-  -cpu max,-erms -smp "$VM_CPUS" -m "$VM_MEMORY_MB" -nodefaults -no-reboot -nographic \
+# shellcheck disable=SC2086  # VM_QEMU: further arguments
+timeout -k 10 "$VM_LIMIT_S" qemu-system-x86_64 -machine pc \
+  -accel "${VM_ACCEL:-tcg,thread=multi,tb-size=1024}" -cpu "${VM_CPU:-max,-erms}" ${VM_QEMU:-} -smp "$VM_CPUS" -m "$VM_MEMORY_MB" -nodefaults -no-reboot -nographic \
   -serial stdio \
   -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
   -virtfs local,path="$OUT",mount_tag=out,security_model=none \
@@ -96,6 +92,8 @@ if ! grep -q '^VM-DONE' "$OUT/console.log"; then
   tail -60 "$OUT/console.log" >&2
   exit 1
 fi
+compgen -G "$OUT/results/*/status" >/dev/null ||
+  { echo "run.sh: no guest test ran; does '$ONLY' match any in $TESTS?" >&2; exit 1; }
 for test in "$OUT"/results/*/; do
   printf '%-40s %s\n' "$(basename "$test")" "$(cat "$test/status")"
 done
