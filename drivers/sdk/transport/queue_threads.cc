@@ -50,8 +50,7 @@ absl::StatusOr<std::unique_ptr<QueueThreads>> QueueThreads::Start(
   }
   absl::Status status;
   for (const auto& worker : threads->workers_) {
-    worker->open_done.WaitForNotification();
-    status.Update(worker->opened);
+    status.Update(worker->opened.get_future().get());
   }
   if (!status.ok()) return status;  // the destructor stops and joins
   threads->go_.Notify();
@@ -81,9 +80,9 @@ CounterValues QueueThreads::counters() const {
 void QueueThreads::Run(Worker& worker, int index) {
   pthread_setname_np(pthread_self(), absl::StrCat("queue-", index).c_str());
   PreferBatches();
-  worker.opened = worker.queue->Open();
-  const bool serve = worker.opened.ok();
-  worker.open_done.Notify();
+  absl::Status opened = worker.queue->Open();
+  const bool serve = opened.ok();
+  worker.opened.set_value(std::move(opened));
   go_.WaitForNotification();
   if (serve && !stop_.load()) {
     const absl::Status status = worker.queue->Serve(stop_);

@@ -7,6 +7,7 @@
 #define DISKD_DRIVERS_SDK_TRANSPORT_QUEUE_THREADS_H_
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -38,8 +39,7 @@ class QueueThreads {
  private:
   struct Worker {
     std::unique_ptr<QueueTransport> queue;
-    absl::Status opened;
-    absl::Notification open_done;
+    std::promise<absl::Status> opened;
     absl::Notification finished;
     std::thread thread;
   };
