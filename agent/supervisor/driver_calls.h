@@ -14,7 +14,7 @@ namespace diskd::agent {
 
 // May write a whole backing store.
 inline constexpr absl::Duration kProvisionLimit = absl::Minutes(30);
-inline constexpr absl::Duration kOpenLimit = absl::Seconds(60);
+inline constexpr absl::Duration kOpenLimit = absl::Seconds(30);
 inline constexpr absl::Duration kServeLimit = absl::Seconds(20);
 inline constexpr absl::Duration kStatusLimit = absl::Seconds(3);
 // Flushes what the driver holds in memory.

@@ -84,7 +84,7 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
   SPDLOG_INFO("volume {} ({}): attaching over {}", volume.id(), volume.name(),
               diskd::v1::Transport_Name(record.transport));
   Parts parts;
-  const absl::Status status = Build(volume, record, parts);
+  const absl::Status status = ForCaller(Build(volume, record, parts));
   if (!status.ok()) {
     SPDLOG_WARN("volume {} ({}): attach failed: {}", volume.id(), volume.name(),
                 std::string(status.message()));

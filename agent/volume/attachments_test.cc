@@ -69,6 +69,12 @@ TEST_F(AttachmentsTest, DriverThatFails_LeavesNothingAndTheErrorKeepsItsCode) {
   EXPECT_TRUE(Attach().ok());
 }
 
+TEST_F(AttachmentsTest, DriverThatDoesNotAnswer_IsUnavailableAndLeavesNothing) {
+  node_.drivers().FailCalls("open", absl::DeadlineExceededError("no answer within 30s"));
+  EXPECT_EQ(Attach().status(), absl::UnavailableError("no answer within 30s"));
+  EXPECT_EQ(node_.Leftovers(), "");
+}
+
 TEST_F(AttachmentsTest, Detach_RemovesEverything) {
   ASSERT_TRUE(Attach().ok());
   EXPECT_TRUE(Detach().ok());

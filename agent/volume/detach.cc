@@ -69,7 +69,7 @@ absl::Status Attachments::DetachLive(const VolumeRecord& volume, AttachmentRecor
     live_.erase(volume.id());
   }
   const absl::Status down = TakeDown(volume, record, std::move(parts), force || !status.ok());
-  return down.ok() ? status : down;
+  return ForCaller(down.ok() ? status : down);
 }
 
 absl::Status Attachments::RemoveRemains(const VolumeRecord& volume, AttachmentRecord record) {

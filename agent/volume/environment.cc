@@ -6,6 +6,11 @@
 
 namespace diskd::agent {
 
+absl::Status ForCaller(const absl::Status& status) {
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  return absl::UnavailableError(status.message());
+}
+
 absl::Status NoSuchVolume(const std::string& key) {
   return absl::NotFoundError(absl::StrCat("no volume has the name or id \"", key, "\""));
 }

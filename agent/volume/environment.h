@@ -34,6 +34,10 @@ struct LockedVolume {
 // By id or name. NOT_FOUND; ABORTED: another call has it.
 absl::StatusOr<LockedVolume> LockVolume(const Environment& environment, const std::string& key);
 
+// A driver that did not answer in time is UNAVAILABLE to a caller, who would take
+// DEADLINE_EXCEEDED for the end of its own time.
+absl::Status ForCaller(const absl::Status& status);
+
 absl::Status NoSuchVolume(const std::string& key);
 
 diskd::driver::v1::VolumeConfig ConfigOf(const Environment& environment, const VolumeRecord& volume,

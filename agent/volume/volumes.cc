@@ -79,7 +79,7 @@ absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
   const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
   absl::Status status = MakeDirectory(config.state_dir());
   if (status.ok()) {
-    status = WithDriver(volume, [&](DriverProcess& p) { return Provision(p, config); });
+    status = ForCaller(WithDriver(volume, [&](DriverProcess& p) { return Provision(p, config); }));
   }
   if (status.ok()) {
     volume.set_state(VOLUME_STATE_READY);
@@ -138,7 +138,7 @@ absl::Status Volumes::Delete(const std::string& key) {
     // To the caller NOT_FOUND would mean that the volume is gone.
     return absl::FailedPreconditionError(removed.message());
   }
-  return removed;
+  return ForCaller(removed);
 }
 
 absl::StatusOr<Volume> Volumes::Get(const std::string& key) {
