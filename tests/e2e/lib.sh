@@ -82,7 +82,7 @@ kill_driver() { # VOLUME: SIGKILL; fails when there is none
 mounts_under() { awk -v p="$1" 'index($5, p) == 1 { print $5 }' /proc/self/mountinfo; }
 
 cleanup() {
-  local rc=$? mount volume
+  local rc=$? mount volume process
   set +e
   if [ "$rc" != 0 ] && [ "$rc" != 77 ]; then
     printf -- '---- agent log\n'
@@ -98,6 +98,11 @@ cleanup() {
     wait "$AGENT_PID" 2>/dev/null
   fi
   pkill -9 -f -- "$WORK" 2>/dev/null
+  # Driver processes outlive their agent by design; theirs log into our directory.
+  for process in /proc/[0-9]*; do
+    case $(readlink "$process/fd/2") in "$WORK"/*) kill -9 "${process#/proc/}" ;; esac
+  done 2>/dev/null
+  losetup -nl -O NAME,BACK-FILE | awk -v w="$WORK" 'index($2, w) == 1 { print $1 }' | xargs -r -n 1 losetup -d
   mounts_under "$WORK" | sort -r | while read -r mount; do umount -f -l "$mount"; done
   rm -rf "$WORK"
   exit "$rc"
