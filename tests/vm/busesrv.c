@@ -171,7 +171,7 @@ static void be_hostile(struct queue* q, unsigned seed) {
       c->generation = rand_r(&seed) % 8;
       c->result = rand_r(&seed) % 3 ? 0 : (int)rand_r(&seed);
     }
-    switch (rand_r(&seed) % 16) {
+    switch (rand_r(&seed) % 128) {
       case 0:
         memset(q->map, rand_r(&seed), q->attach.data_offset);
         break;
@@ -184,7 +184,9 @@ static void be_hostile(struct queue* q, unsigned seed) {
       default:
         __atomic_store_n(&h->cq_tail, h->cq_tail + n, __ATOMIC_RELEASE);
     }
-    if (ioctl(q->fd, BUSE_SRV_ENTER, rand_r(&seed) | BUSE_ENTER_NOWAIT) && errno == EPROTO) break;
+    // A head that was never published ends the game at once: only now and then.
+    uint32_t head = rand_r(&seed) % 256 ? h->sq_tail : (unsigned)rand_r(&seed);
+    if (ioctl(q->fd, BUSE_SRV_ENTER, head | BUSE_ENTER_NOWAIT) && errno == EPROTO) break;
   }
 }
 
