@@ -6,7 +6,7 @@ export DISKD_STATE_DIR=$WORK/state DISKD_RUN_DIR=$WORK/run DISKD_DEMO_MOUNT=$WOR
 export DISKD_DEMO_SIZE=512MiB
 DISKD_BUILD_DIR=$(dirname "$DISKD_BIN_DIR")
 export DISKD_BUILD_DIR
-dev=$(dirname "$0")/../../dev
+dev=$REPO/dev
 
 "$dev" up >"$WORK/up.log" 2>&1 || fail "up: $(tail -20 "$WORK/up.log")"
 AGENT_PID=$(cat "$WORK/run/diskd.pid")
