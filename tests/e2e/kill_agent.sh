@@ -12,15 +12,15 @@ attach idle >/dev/null
 driver=$(driver_pid data)
 fio --name=verify --filename="$device" --ioengine=libaio --direct=1 --bs=4k --iodepth=8 \
   --rw=randwrite --size=96m --verify=crc32c --verify_fatal=1 --verify_backlog=512 \
-  --time_based --runtime=12 --output-format=json --output="$WORK/fio.json" >/dev/null 2>"$WORK/fio.err" &
+  --time_based --runtime="${RUNTIME_S:-12}" --output-format=json --output="$WORK/fio.json" >/dev/null 2>"$WORK/fio.err" &
 fio=$!
 sleep 1
 step "killing the agent"
 kill_agent KILL
-before=$(awk '{ print $1 + $5 }' "/sys/block/$(basename "$(readlink -f "$device")")/stat")
-sleep 1
-after=$(awk '{ print $1 + $5 }' "/sys/block/$(basename "$(readlink -f "$device")")/stat")
-[ "$after" -gt "$before" ] || fail "no I/O while the agent is dead"
+requests() { awk '{ print $1 + $5 }' "/sys/block/$(basename "$(readlink -f "$device")")/stat"; }
+before=$(requests)
+progressed() { [ "$(requests)" -gt "$before" ]; }
+wait_for 10 progressed || fail "no I/O while the agent is dead"
 step "starting it again"
 start_agent
 [ "$(driver_pid data)" = "$driver" ] || fail "driver $driver was not adopted"

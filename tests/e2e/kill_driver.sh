@@ -13,7 +13,7 @@ for driver in file memory; do
   device=$(attach "kill-$driver")
   fio --name=verify --filename="$device" --ioengine=libaio --direct=1 --bs=4k --iodepth=16 \
     --rw=randwrite --size=192m --verify=crc32c --verify_fatal=1 --verify_backlog=512 \
-    --time_based --runtime=$((KILLS * 3)) --output-format=json \
+    --time_based --runtime="${RUNTIME_S:-$((KILLS * 3))}" --output-format=json \
     --output="$WORK/fio.json" >/dev/null 2>"$WORK/fio.err" &
   fio=$!
   kills=0

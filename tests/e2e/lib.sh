@@ -6,6 +6,7 @@ set -euo pipefail
 
 : "${DISKD_BIN_DIR:?the directory with diskd and diskctl}"
 TRANSPORT=${DISKD_TRANSPORT:-fuse}
+export REPO
 REPO=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 WORK=$(mktemp -d /tmp/diskd-e2e.XXXXXX)
 cd "$WORK" # fio leaves files where it runs
