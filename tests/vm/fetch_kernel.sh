@@ -49,6 +49,10 @@ flock 9
 
 release=$(find_release)
 if [ -z "$release" ]; then
+  apt-get update -q >&2 || true
+  release=$(find_release)
+fi
+if [ -z "$release" ]; then
   # Without package lists (offline) an unpacked kernel is still good.
   have=$(ls -d "$cache/$series"-* 2>/dev/null | sort -V | tail -1)
   [ -n "$have" ] && verify "$have" && { echo "$have"; exit 0; }
@@ -66,9 +70,13 @@ tmp=$(mktemp -d "$cache/.tmp-$series.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 common=linux-headers-${release%-amd64}-common
 mkdir "$tmp/deb" "$tmp/root"
-(cd "$tmp/deb" &&
-  apt-get download -q "linux-image-$release" "linux-headers-$release" \
-    "$common" "${kbuild:-linux-kbuild-${release%-amd64}}" >&2) ||
+download() {
+  (cd "$tmp/deb" &&
+    apt-get download -q "linux-image-$release" "linux-headers-$release" \
+      "$common" "${kbuild:-linux-kbuild-${release%-amd64}}" >&2)
+}
+# Package lists of last week may name a version that the mirror has replaced.
+download || { apt-get update -q >&2 && download; } ||
   die "download of the $release packages failed; run 'apt-get update' and retry"
 for deb in "$tmp"/deb/*.deb; do
   dpkg -x "$deb" "$tmp/root"
