@@ -28,9 +28,9 @@ struct NamedMode {
   const char* name;
   Mode mode;
 };
-constexpr NamedMode kModes[] = {{"none", Mode::kNone},       {"exit", Mode::kExit},
+constexpr NamedMode kModes[] = {{"none", Mode::kNone},          {"exit", Mode::kExit},
                                 {"hang-open", Mode::kHangOpen}, {"hang-io", Mode::kHangIo},
-                                {"fail-io", Mode::kFailIo},  {"slow", Mode::kSlow}};
+                                {"fail-io", Mode::kFailIo},     {"slow", Mode::kSlow}};
 
 [[noreturn]] void HangForEver() {
   for (;;) pause();
@@ -93,9 +93,8 @@ absl::StatusOr<Mode> ModeOf(const sdk::VolumeConfig& config) {
   for (const NamedMode& known : kModes) {
     if (parameter->second == known.name) return known.mode;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("mode \"", parameter->second,
-                   "\" is none of none, exit, hang-open, hang-io, fail-io, slow"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "mode \"", parameter->second, "\" is none of none, exit, hang-open, hang-io, fail-io, slow"));
 }
 
 absl::StatusOr<absl::Duration> DelayOf(const sdk::VolumeConfig& config) {

@@ -123,9 +123,10 @@ absl::StatusOr<Backing> OpenBacking(const std::string& path, bool read_only,
   if (!backing.direct) {
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_DIRECT);
     backing.block_bytes = kMinBlock;
-    SPDLOG_WARN("{}: its file system has no O_DIRECT; I/O goes through the page cache, which costs "
-                "memory and can stall under memory pressure",
-                path);
+    SPDLOG_WARN(
+        "{}: its file system has no O_DIRECT; I/O goes through the page cache, which costs "
+        "memory and can stall under memory pressure",
+        path);
   }
   if (!backing.block_device && fstat(fd, &status) == 0 && status.st_blksize > 0) {
     backing.granularity_bytes = std::clamp(std::bit_floor(static_cast<uint32_t>(status.st_blksize)),

@@ -20,11 +20,11 @@ inline constexpr absl::Duration kLockWait = absl::Seconds(30);
 struct Backing {
   Fd fd;
   uint64_t size_bytes = 0;
-  bool direct = false;          // O_DIRECT; else through the page cache
-  uint32_t block_bytes = 512;   // smallest unit of I/O
+  bool direct = false;                // O_DIRECT; else through the page cache
+  uint32_t block_bytes = 512;         // smallest unit of I/O
   uint32_t granularity_bytes = 4096;  // of allocation
   bool block_device = false;
-  bool punch = false;           // holes can be punched
+  bool punch = false;  // holes can be punched
 };
 
 // Any thread. FAILED_PRECONDITION: in use by somebody else, still after `lock_wait`.

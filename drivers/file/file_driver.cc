@@ -43,10 +43,10 @@ absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& confi
   geometry.size_bytes = config.size_bytes;
   geometry.logical_block_bytes = std::max(config.logical_block_bytes, backing.block_bytes);
   if (geometry.size_bytes % geometry.logical_block_bytes != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "volume ", config.volume_id, ": its size of ", geometry.size_bytes,
-        " bytes is not a multiple of ", geometry.logical_block_bytes, ", the block of what ",
-        place.path, " is on: choose a size that is"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume ", config.volume_id, ": its size of ", geometry.size_bytes,
+                     " bytes is not a multiple of ", geometry.logical_block_bytes,
+                     ", the block of what ", place.path, " is on: choose a size that is"));
   }
   geometry.read_only = config.read_only;
   geometry.volatile_cache = true;

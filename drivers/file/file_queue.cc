@@ -45,8 +45,8 @@ void FileQueue::Start(Operation& operation) {
   io_uring_sqe* sqe = io_.Prepare(&operation);
   switch (operation.syncing ? sdk::Op::kFlush : request.op) {
     case sdk::Op::kRead:
-      io_uring_prep_read(sqe, fd_, request.data + operation.moved,
-                         request.length - operation.moved, request.offset + operation.moved);
+      io_uring_prep_read(sqe, fd_, request.data + operation.moved, request.length - operation.moved,
+                         request.offset + operation.moved);
       break;
     case sdk::Op::kWrite:
       io_uring_prep_write(sqe, fd_, request.data + operation.moved,
@@ -57,8 +57,7 @@ void FileQueue::Start(Operation& operation) {
       io_uring_prep_fsync(sqe, fd_, IORING_FSYNC_DATASYNC);
       break;
     case sdk::Op::kDiscard:
-      io_uring_prep_fallocate(sqe, fd_, kPunch, static_cast<off_t>(request.offset),
-                              request.length);
+      io_uring_prep_fallocate(sqe, fd_, kPunch, static_cast<off_t>(request.offset), request.length);
       break;
     case sdk::Op::kWriteZeroes:
       PrepareZeroes(sqe, operation);

@@ -114,9 +114,9 @@ absl::Status Create(const Place& place, const sdk::VolumeConfig& config) {
 absl::Status CheckSize(const std::string& path, const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const uint64_t size, SizeOf(path));
   if (size >= config.size_bytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("volume ", config.volume_id, ": ", path, " has ", size,
-                   " bytes, fewer than the volume's ", config.size_bytes));
+  return absl::InvalidArgumentError(absl::StrCat("volume ", config.volume_id, ": ", path, " has ",
+                                                 size, " bytes, fewer than the volume's ",
+                                                 config.size_bytes));
 }
 
 }  // namespace

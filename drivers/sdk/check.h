@@ -12,7 +12,8 @@
 namespace diskd::sdk {
 
 inline void Check(bool holds, const char* contract) {
-  if (holds) [[likely]] return;
+  if (holds) [[likely]]
+    return;
   SPDLOG_CRITICAL("driver contract broken: {}", contract);
   std::abort();
 }

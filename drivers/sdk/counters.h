@@ -50,14 +50,13 @@ class alignas(64) QueueCounters {
   }
 
   CounterValues Read() const {
-    return {reads_.load(std::memory_order_relaxed),      writes_.load(std::memory_order_relaxed),
-            read_bytes_.load(std::memory_order_relaxed), written_bytes_.load(std::memory_order_relaxed),
-            flushes_.load(std::memory_order_relaxed),    errors_.load(std::memory_order_relaxed)};
+    return {
+        reads_.load(std::memory_order_relaxed),      writes_.load(std::memory_order_relaxed),
+        read_bytes_.load(std::memory_order_relaxed), written_bytes_.load(std::memory_order_relaxed),
+        flushes_.load(std::memory_order_relaxed),    errors_.load(std::memory_order_relaxed)};
   }
 
  private:
-
-
   static void Add(std::atomic<uint64_t>& counter, uint64_t n) {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }

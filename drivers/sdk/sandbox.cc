@@ -26,8 +26,7 @@ bool HasLockCapability() {
   const Capabilities current(cap_get_proc(), cap_free);
   cap_flag_value_t value = CAP_CLEAR;
   return current != nullptr &&
-         cap_get_flag(current.get(), CAP_IPC_LOCK, CAP_EFFECTIVE, &value) == 0 &&
-         value == CAP_SET;
+         cap_get_flag(current.get(), CAP_IPC_LOCK, CAP_EFFECTIVE, &value) == 0 && value == CAP_SET;
 }
 
 void LockMemory() {
@@ -35,8 +34,9 @@ void LockMemory() {
   const bool raised = setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0;
   // With a limit in force, locking future memory would make later mmap() calls fail.
   if (!raised && !HasLockCapability()) {
-    SPDLOG_WARN("memory is not locked: neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK; "
-                "avoid swap on this disk");
+    SPDLOG_WARN(
+        "memory is not locked: neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK; "
+        "avoid swap on this disk");
     return;
   }
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {

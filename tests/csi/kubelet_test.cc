@@ -98,7 +98,8 @@ class Kubelet : public ::testing::TestWithParam<std::string> {  // "ext4", "bloc
     for (int i = 0; i < 2; ++i) {
       const grpc::Status status = Once(stub, call, request, &response);
       EXPECT_TRUE(status.ok()) << Request::descriptor()->name() << " call " << i + 1 << ": "
-                               << status.error_message() << "\n" << ReadFile(work_ + "/log");
+                               << status.error_message() << "\n"
+                               << ReadFile(work_ + "/log");
     }
     return response;
   }

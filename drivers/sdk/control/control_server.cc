@@ -49,8 +49,7 @@ bool ServeControlClient(int socket, ControlHandler& handler) {
     } else {
       return false;
     }
-    const absl::Status sent =
-        SendPacket(socket, reply.response.SerializeAsString(), reply.fds);
+    const absl::Status sent = SendPacket(socket, reply.response.SerializeAsString(), reply.fds);
     if (reply.stop) return true;
     if (!sent.ok()) {
       SPDLOG_WARN("control: {}", sent.ToString());

@@ -25,9 +25,9 @@ absl::Status CheckParameters(const VolumeConfig& config, const DriverDefinition&
     const std::string list = absl::StrJoin(
         definition.parameters, ", ",
         [](std::string* out, const ParameterDefinition& p) { absl::StrAppend(out, p.name); });
-    return absl::InvalidArgumentError(
-        absl::StrCat("driver ", definition.name, " has no parameter \"", name, "\"; it has: ",
-                     list.empty() ? "none" : list));
+    return absl::InvalidArgumentError(absl::StrCat("driver ", definition.name,
+                                                   " has no parameter \"", name,
+                                                   "\"; it has: ", list.empty() ? "none" : list));
   }
   return absl::OkStatus();
 }
@@ -83,9 +83,9 @@ absl::StatusOr<VolumeConfig> FromProto(const driver::v1::VolumeConfig& config,
   }
   const uint32_t block = out.logical_block_bytes;
   if (block != 0 && (!std::has_single_bit(block) || block < kMinBlock || block > kMaxBlock)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "volume ", out.volume_id, ": logical block of ", block,
-        " bytes; 512, 1024, 2048 and 4096 are possible, 0 leaves it to the driver"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("volume ", out.volume_id, ": logical block of ", block,
+                     " bytes; 512, 1024, 2048 and 4096 are possible, 0 leaves it to the driver"));
   }
   if (out.size_bytes == 0 || out.size_bytes > kMaxSize ||
       out.size_bytes % std::max(block, kMinBlock) != 0) {

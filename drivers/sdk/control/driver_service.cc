@@ -66,8 +66,8 @@ absl::Status DriverService::Provision(const driver::v1::VolumeConfig& config) {
 absl::Status DriverService::Deprovision(const driver::v1::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const VolumeConfig volume, FromProto(config, definition_));
   if (driver_ != nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "volume ", config_.volume_id, " is open in this process: shut it down first"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume ", config_.volume_id, " is open in this process: shut it down first"));
   }
   return definition_.deprovision == nullptr ? absl::OkStatus() : definition_.deprovision(volume);
 }

@@ -48,8 +48,8 @@ absl::StatusOr<BuseControl> BuseControl::Open() {
   Fd fd(open(kControlPath, O_RDWR | O_CLOEXEC));
   if (fd.valid()) return BuseControl(std::move(fd));
   if (errno == ENOENT || errno == ENXIO || errno == ENODEV) {
-    return absl::NotFoundError(absl::StrCat(
-        kControlPath, " is missing: load the kernel module with `modprobe buse`"));
+    return absl::NotFoundError(
+        absl::StrCat(kControlPath, " is missing: load the kernel module with `modprobe buse`"));
   }
   return ErrnoStatus(errno, absl::StrCat("open ", kControlPath));
 }

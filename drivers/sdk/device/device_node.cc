@@ -19,8 +19,8 @@ absl::Status EnsureDeviceNode(const std::string& path, mode_t type, unsigned maj
   struct stat status;
   if (stat(path.c_str(), &status) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", path));
   if ((status.st_mode & S_IFMT) == type && status.st_rdev == number) return absl::OkStatus();
-  return absl::AlreadyExistsError(absl::StrCat(path, " exists and is not device ", major, ":",
-                                               minor, ": remove it"));
+  return absl::AlreadyExistsError(
+      absl::StrCat(path, " exists and is not device ", major, ":", minor, ": remove it"));
 }
 
 }  // namespace diskd::sdk

@@ -14,8 +14,7 @@ namespace diskd::sdk {
 
 // Makes sure that `path` is a node of `type` (S_IFBLK or S_IFCHR) with these numbers, mode 0600
 // if new. ALREADY_EXISTS: something else has the name.
-absl::Status EnsureDeviceNode(const std::string& path, mode_t type, unsigned major,
-                              unsigned minor);
+absl::Status EnsureDeviceNode(const std::string& path, mode_t type, unsigned major, unsigned minor);
 
 }  // namespace diskd::sdk
 

@@ -94,8 +94,8 @@ absl::StatusOr<bool> AnswerInit(int fd) {
   fuse_init_in init{};
   memcpy(&header, buffer, sizeof(header));
   if (received < static_cast<ssize_t>(sizeof(header)) || header.opcode != FUSE_INIT) {
-    return absl::InternalError(absl::StrCat("the first FUSE request is ", header.opcode,
-                                            ", not INIT (", FUSE_INIT, ")"));
+    return absl::InternalError(
+        absl::StrCat("the first FUSE request is ", header.opcode, ", not INIT (", FUSE_INIT, ")"));
   }
   memcpy(&init, buffer + sizeof(header),
          std::min(sizeof(init), static_cast<size_t>(received) - sizeof(header)));
@@ -104,8 +104,8 @@ absl::StatusOr<bool> AnswerInit(int fd) {
                           FUSE_PARALLEL_DIROPS | FUSE_INIT_EXT | kFuseHasResend;
   const uint64_t agreed = wanted & offered;
   if (init.major != FUSE_KERNEL_VERSION || (agreed & FUSE_MAX_PAGES) == 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the kernel speaks FUSE ", init.major, ".", init.minor, "; 7.28 (Linux 4.20) is needed"));
+    return absl::FailedPreconditionError(absl::StrCat("the kernel speaks FUSE ", init.major, ".",
+                                                      init.minor, "; 7.28 (Linux 4.20) is needed"));
   }
   fuse_init_out out{};
   out.major = FUSE_KERNEL_VERSION;
@@ -118,8 +118,7 @@ absl::StatusOr<bool> AnswerInit(int fd) {
   out.max_write = kFuseMaxIoBytes;
   out.max_pages = kMaxPages;
   out.time_gran = 1;
-  fuse_out_header reply{
-      .len = sizeof(reply) + sizeof(out), .error = 0, .unique = header.unique};
+  fuse_out_header reply{.len = sizeof(reply) + sizeof(out), .error = 0, .unique = header.unique};
   iovec parts[] = {{&reply, sizeof(reply)}, {&out, sizeof(out)}};
   if (writev(fd, parts, 2) < 0) return ErrnoStatus(errno, "answer the FUSE INIT request");
   return (agreed & kFuseHasResend) != 0;
@@ -143,15 +142,14 @@ absl::StatusOr<FuseConnection> MountFuse(const std::string& mount_point, int des
   }
   FuseConnection connection;
   ASSIGN_OR_RETURN(Fd fd, OpenFuse(0));
-  const std::string options =
-      absl::StrCat("fd=", fd.get(), ",rootmode=40000,user_id=0,group_id=0");
+  const std::string options = absl::StrCat("fd=", fd.get(), ",rootmode=40000,user_id=0,group_id=0");
   if (mount(kMountSource, mount_point.c_str(), "fuse", MS_NOSUID | MS_NODEV | MS_NOATIME,
             options.c_str()) != 0) {
     const int error = errno;
     if (error == EPERM || error == ENODEV) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "FUSE can't be mounted on ", mount_point,
-          error == EPERM ? ": CAP_SYS_ADMIN is missing" : ": the kernel has no FUSE"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("FUSE can't be mounted on ", mount_point,
+                       error == EPERM ? ": CAP_SYS_ADMIN is missing" : ": the kernel has no FUSE"));
     }
     return ErrnoStatus(error, absl::StrCat("mount FUSE on ", mount_point));
   }

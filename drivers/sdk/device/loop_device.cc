@@ -114,8 +114,8 @@ absl::StatusOr<int> AttachLoop(const std::string& backing_file, const LoopOption
       return ErrnoStatus(errno, absl::StrCat("attach ", backing_file, " to ", LoopPath(number)));
     }
   }
-  return absl::UnavailableError(absl::StrCat("no loop device stayed free for ", kAttachAttempts,
-                                             " attempts: try again"));
+  return absl::UnavailableError(
+      absl::StrCat("no loop device stayed free for ", kAttachAttempts, " attempts: try again"));
 }
 
 absl::Status DetachLoop(int number) {

@@ -162,8 +162,8 @@ int main(int argc, char** argv) {
   }
   diskd::InitLog("kill_test", "info");
   const diskd::sdk::TempDir dir;
-  const absl::Status status = diskd::sdk::RunIn(
-      dir.path(), absl::StrCat(argv[1], "/diskd-driver-", argv[2]), argv[3]);
+  const absl::Status status =
+      diskd::sdk::RunIn(dir.path(), absl::StrCat(argv[1], "/diskd-driver-", argv[2]), argv[3]);
   if (absl::IsUnimplemented(status)) {
     fprintf(stderr, "skipped: %s\n", status.ToString().c_str());
     return diskd::sdk::kExitSkip;

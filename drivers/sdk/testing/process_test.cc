@@ -31,7 +31,8 @@ Outcome Shell(const std::string& command) {
   Outcome outcome;
   FILE* pipe = popen((command + " 2>&1").c_str(), "r");
   char buffer[4096];
-  for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) outcome.output.append(buffer, n);
+  for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;)
+    outcome.output.append(buffer, n);
   outcome.exit_code = WEXITSTATUS(pclose(pipe));
   return outcome;
 }

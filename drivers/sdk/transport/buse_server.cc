@@ -107,9 +107,9 @@ absl::Status BuseQueueServer::Serve(const std::atomic<bool>& stop) {
   Publish();
   if (error_ == 0 && entered_cq_ != cq_tail_) Enter(BUSE_ENTER_NOWAIT);
   if (error_ == 0) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(
-      "the buse device has ended the service: ", strerror(error_),
-      error_ == EPROTO ? " (a bug of this server: please report it)" : ""));
+  return absl::UnavailableError(
+      absl::StrCat("the buse device has ended the service: ", strerror(error_),
+                   error_ == EPROTO ? " (a bug of this server: please report it)" : ""));
 }
 
 bool BuseQueueServer::Drain() {

@@ -58,8 +58,8 @@ class BuseQueueServer final : public QueueTransport {
   const buse_request* requests_ = nullptr;
   buse_completion* completions_ = nullptr;
   uint32_t mask_ = 0;
-  uint32_t head_ = 0;       // first request not yet taken
-  uint32_t cq_tail_ = 0;    // first completion slot not yet filled
+  uint32_t head_ = 0;        // first request not yet taken
+  uint32_t cq_tail_ = 0;     // first completion slot not yet filled
   uint32_t entered_cq_ = 0;  // completions the kernel has been told of
 
   std::unique_ptr<RingQueueIo> io_;

@@ -34,7 +34,9 @@ constexpr auto kTimeout = std::chrono::seconds(20);
 // Shared by the test and the queue's thread.
 class FakeKernel {
  public:
-  FakeKernel() : memory_(*IoBuffer::Allocate(kMapBytes)), readable_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  FakeKernel()
+      : memory_(*IoBuffer::Allocate(kMapBytes)),
+        readable_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
   std::byte* memory() { return memory_.data(); }
   std::byte* slot(uint32_t tag) { return memory() + kDataOffset + tag * kSlotBytes; }
@@ -161,8 +163,8 @@ class BuseServerTest : public testing::TestWithParam<bool> {
     geometry.fua = true;
     driver_ = std::make_unique<FakeDriver>(geometry, GetParam());
     std::vector<std::unique_ptr<QueueTransport>> queues;
-    queues.push_back(std::make_unique<BuseQueueServer>(std::make_unique<FakeBuseQueue>(kernel_), 0,
-                                                       *driver_));
+    queues.push_back(
+        std::make_unique<BuseQueueServer>(std::make_unique<FakeBuseQueue>(kernel_), 0, *driver_));
     auto threads = QueueThreads::Start(std::move(queues));
     ASSERT_TRUE(threads.ok()) << threads.status();
     threads_ = *std::move(threads);

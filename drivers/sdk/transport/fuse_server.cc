@@ -72,8 +72,7 @@ FuseQueueServer::FuseQueueServer(int fd, int index, Driver& driver)
 
 FuseQueueServer::~FuseQueueServer() = default;
 
-absl::Status FuseQueueServer::AddSlots(int count, size_t payload_bytes,
-                                       std::vector<Slot*>& free) {
+absl::Status FuseQueueServer::AddSlots(int count, size_t payload_bytes, std::vector<Slot*>& free) {
   const size_t stride = kPage + payload_bytes;
   ASSIGN_OR_RETURN(IoBuffer buffer, IoBuffer::Allocate(stride * count));
   for (int i = 0; i < count; ++i) {
@@ -92,8 +91,7 @@ absl::Status FuseQueueServer::Open() {
   if (many) RETURN_IF_ERROR(AddSlots(kSmallSlots, kSmallPayload, free_small_));
   // The flags belong to the open file, which the predecessor, maybe another driver, has used.
   const int flags = fcntl(fd_, F_GETFL);
-  if (flags < 0 ||
-      fcntl(fd_, F_SETFL, many ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) != 0) {
+  if (flags < 0 || fcntl(fd_, F_SETFL, many ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) != 0) {
     return ErrnoStatus(errno, "set the flags of the FUSE descriptor");
   }
   return absl::OkStatus();
@@ -315,9 +313,8 @@ void FuseQueueServer::Answer(Slot& slot, int error) {
 
 void FuseQueueServer::Reply(uint64_t unique, int error, const void* body, size_t length) {
   if (error != 0) length = 0;
-  fuse_out_header header{.len = static_cast<uint32_t>(sizeof(header) + length),
-                         .error = -error,
-                         .unique = unique};
+  fuse_out_header header{
+      .len = static_cast<uint32_t>(sizeof(header) + length), .error = -error, .unique = unique};
   iovec parts[] = {{&header, sizeof(header)}, {const_cast<void*>(body), length}};
   BeforeAnswer();
   ssize_t written;

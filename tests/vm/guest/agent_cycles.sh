@@ -4,4 +4,4 @@
 # limit: 240
 set -e
 insmod "$BUSE_KO"
-exec env DISKD_TRANSPORT=buse CYCLES=20 "$REPO/tests/e2e/cycles.sh"
+exec env DISKD_TRANSPORT=buse CYCLES=10 "$REPO/tests/e2e/cycles.sh"

@@ -4,4 +4,4 @@
 # limit: 240
 set -e
 insmod "$BUSE_KO"
-exec env DISKD_TRANSPORT=buse RUNTIME_S=40 "$REPO/tests/e2e/kill_agent.sh"
+exec env DISKD_TRANSPORT=buse RUNTIME_S=30 "$REPO/tests/e2e/kill_agent.sh"

@@ -4,4 +4,4 @@
 # limit: 240
 set -e
 insmod "$BUSE_KO"
-exec env DISKD_TRANSPORT=buse TREE_MB=60 "$REPO/tests/e2e/tree.sh"
+exec env DISKD_TRANSPORT=buse TREE_MB=30 "$REPO/tests/e2e/tree.sh"
