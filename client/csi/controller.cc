@@ -51,8 +51,7 @@ absl::StatusOr<v1::Volume> FindVolume(client::Agent& agent, const std::string& v
   return response->volume();
 }
 
-absl::Status Controller::CheckTopology(
-    const ::csi::v1::TopologyRequirement& requirement) const {
+absl::Status Controller::CheckTopology(const ::csi::v1::TopologyRequirement& requirement) const {
   if (requirement.requisite().empty()) return absl::OkStatus();
   for (const auto& topology : requirement.requisite()) {
     const auto it = topology.segments().find(placement_.topology_key);
@@ -60,10 +59,10 @@ absl::Status Controller::CheckTopology(
       return absl::OkStatus();
     }
   }
-  return absl::ResourceExhaustedError(
-      absl::StrCat("none of the ", requirement.requisite_size(), " requisite topologies has ",
-                   placement_.topology_key, "=", placement_.node_id,
-                   ", the only node this plugin makes volumes on"));
+  return absl::ResourceExhaustedError(absl::StrCat("none of the ", requirement.requisite_size(),
+                                                   " requisite topologies has ",
+                                                   placement_.topology_key, "=", placement_.node_id,
+                                                   ", the only node this plugin makes volumes on"));
 }
 
 absl::StatusOr<v1::Volume> Controller::FindOrCreate(const std::string& name,
@@ -77,7 +76,8 @@ absl::StatusOr<v1::Volume> Controller::FindOrCreate(const std::string& name,
   if (!found.ok() && !absl::IsNotFound(found.status())) return found.status();
   if (found.ok()) {
     const v1::Volume& volume = found->volume();
-    if (!SameProperties(volume, parameters) || !SizeInRange(range, volume.size_bytes())) {
+    if (!SameProperties(volume, parameters) || !SizeInRange(range, volume.size_bytes()) ||
+        volume.size_bytes() < minimum_bytes) {
       return absl::AlreadyExistsError(absl::StrCat(
           "volume ", volume.id(), " (", volume.size_bytes(),
           " bytes) has this name already, with another capacity, driver, blockSize or param.*"));
@@ -128,8 +128,8 @@ absl::Status Controller::Create(const ::csi::v1::CreateVolumeRequest& request,
 
   const std::string name = AgentVolumeName(request.name());
   ASSIGN_OR_RETURN(const InFlight::Hold hold, in_flight_.Acquire(name));
-  ASSIGN_OR_RETURN(const v1::Volume volume, FindOrCreate(name, parameters, request.capacity_range(),
-                                                         minimum_bytes));
+  ASSIGN_OR_RETURN(const v1::Volume volume,
+                   FindOrCreate(name, parameters, request.capacity_range(), minimum_bytes));
   result.set_volume_id(volume.id());
   result.set_capacity_bytes(volume.size_bytes());
   for (const char* key : {kTransportKey, kFsTypeKey}) {

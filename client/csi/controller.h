@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "client/csi/in_flight.h"
 #include "client/csi/request.h"
+#include "client/csi/unsupported.h"
 #include "client/lib/agent.h"
 #include "proto/csi/v1/csi.grpc.pb.h"
 
@@ -26,7 +27,7 @@ struct Placement {
 // The volume with this id; the agent would accept a name too, which is no id. NOT_FOUND: none.
 absl::StatusOr<v1::Volume> FindVolume(client::Agent& agent, const std::string& volume_id);
 
-class Controller : public ::csi::v1::Controller::Service {
+class Controller : public UnsupportedController {
  public:
   // `agent` stays the caller's and outlives this.
   Controller(Placement placement, client::Agent* agent)
@@ -44,8 +45,7 @@ class Controller : public ::csi::v1::Controller::Service {
       ::csi::v1::ControllerGetCapabilitiesResponse* response) override;
 
  private:
-  absl::Status Create(const ::csi::v1::CreateVolumeRequest& request,
-                      ::csi::v1::Volume& result);
+  absl::Status Create(const ::csi::v1::CreateVolumeRequest& request, ::csi::v1::Volume& result);
   absl::Status Delete(const ::csi::v1::DeleteVolumeRequest& request);
   absl::Status Validate(const ::csi::v1::ValidateVolumeCapabilitiesRequest& request,
                         ::csi::v1::ValidateVolumeCapabilitiesResponse& response);

@@ -14,28 +14,22 @@
 #include <cerrno>
 #include <fstream>
 #include <memory>
-#include <thread>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/status_macros.h"
 #include "client/csi/command.h"
+#include "client/csi/unmount.h"
 
 namespace diskd::csi {
 namespace {
 
 constexpr absl::Duration kMkfsTimeout = absl::Minutes(5);
-constexpr absl::Duration kUnmountTimeout = absl::Seconds(10);
-constexpr absl::Duration kBusyPause = absl::Milliseconds(50);
-// Unmounts that wait for a device that does not answer; each keeps a thread.
-constexpr int kMaxHungUnmounts = 32;
 constexpr mode_t kDirectoryMode = 0750;
 constexpr mode_t kFileMode = 0640;
 constexpr size_t kReadProbeBytes = 4096;
@@ -60,40 +54,6 @@ bool HasOption(absl::string_view options, absl::string_view option) {
     if (one == option) return true;
   }
   return false;
-}
-
-struct UnmountCall {
-  absl::Mutex mutex;
-  bool done ABSL_GUARDED_BY(mutex) = false;
-  int error ABSL_GUARDED_BY(mutex) = 0;
-};
-
-// How many threads are inside umount2.
-absl::Mutex hung_mutex(absl::kConstInit);
-int hung_count ABSL_GUARDED_BY(hung_mutex) = 0;
-
-// In a thread of its own, which may outlive the call: writing the file system's last blocks waits
-// for the device. 0, an errno, or ETIMEDOUT.
-int UnmountOnce(const std::string& target, int flags, absl::Duration timeout) {
-  {
-    absl::MutexLock lock(&hung_mutex);
-    if (hung_count >= kMaxHungUnmounts) return EAGAIN;
-    ++hung_count;
-  }
-  auto call = std::make_shared<UnmountCall>();
-  std::thread([call, target, flags] {
-    const int error = umount2(target.c_str(), UMOUNT_NOFOLLOW | flags) == 0 ? 0 : errno;
-    {
-      absl::MutexLock lock(&hung_mutex);
-      --hung_count;
-    }
-    absl::MutexLock lock(&call->mutex);
-    call->done = true;
-    call->error = error;
-  }).detach();
-  absl::MutexLock lock(&call->mutex);
-  if (!call->mutex.AwaitWithTimeout(absl::Condition(&call->done), timeout)) return ETIMEDOUT;
-  return call->error;
 }
 
 absl::StatusOr<Fd> OpenBlockDevice(const std::string& path) {
@@ -152,8 +112,8 @@ absl::StatusOr<std::vector<MountEntry>> LinuxHost::Mounts() {
 
 absl::Status LinuxHost::Mount(const std::string& device, const std::string& target,
                               const std::string& fs_type, const MountOptions& options) {
-  if (mount(device.c_str(), target.c_str(), fs_type.c_str(), options.flags,
-            options.data.c_str()) != 0) {
+  if (mount(device.c_str(), target.c_str(), fs_type.c_str(), options.flags, options.data.c_str()) !=
+      0) {
     return ErrnoStatus(errno, absl::StrCat("mount ", device, " (", fs_type, ") on ", target));
   }
   return absl::OkStatus();
@@ -184,19 +144,9 @@ absl::Status LinuxHost::BindMount(const std::string& source, const std::string& 
 }
 
 absl::Status LinuxHost::Unmount(const std::string& target) {
-  const absl::Time deadline = absl::Now() + kUnmountTimeout;
-  int error;
-  do {
-    error = UnmountOnce(target, 0, deadline - absl::Now());
-    if (error == EBUSY) absl::SleepFor(kBusyPause);
-  } while (error == EBUSY && absl::Now() < deadline);
-  // What went on too long has left the mount table already, and EINVAL says so.
-  if (error == EBUSY || error == ETIMEDOUT) {
-    error = UnmountOnce(target, MNT_DETACH, kUnmountTimeout);
-    if (error == EINVAL) error = 0;
-  }
-  if (error == 0) return absl::OkStatus();
-  return ErrnoStatus(error, absl::StrCat("unmount ", target));
+  return UnmountWithin(target, [](const std::string& path, int flags) {
+    return umount2(path.c_str(), flags) == 0 ? 0 : errno;
+  });
 }
 
 absl::StatusOr<std::optional<std::string>> LinuxHost::ProbeSignature(const std::string& device) {
@@ -207,7 +157,7 @@ absl::StatusOr<std::optional<std::string>> LinuxHost::ProbeSignature(const std::
     return ErrnoStatus(errno == 0 ? EIO : errno, absl::StrCat("read ", device));
   }
   const std::unique_ptr<struct blkid_struct_probe, void (*)(blkid_probe)> probe(blkid_new_probe(),
-                                                                             blkid_free_probe);
+                                                                                blkid_free_probe);
   if (probe == nullptr || blkid_probe_set_device(probe.get(), fd.get(), 0, 0) != 0) {
     return absl::InternalError(absl::StrCat("libblkid can't probe ", device));
   }

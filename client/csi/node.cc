@@ -39,6 +39,20 @@ std::string Trimmed(std::string path) {
   return path;
 }
 
+// The host's codes are about paths, files and programs; to the orchestrator these would be about
+// the volume.
+absl::Status HostError(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kUnimplemented:
+      return absl::InternalError(status.message());
+    default:
+      return status;
+  }
+}
+
 absl::Status RequireId(const std::string& volume_id) {
   if (!volume_id.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError("volume_id is missing");
@@ -65,49 +79,54 @@ absl::Status Node::CheckStaged(const v1::Volume& volume, const std::string& path
   }
   const std::string& node_path = volume.attachment().device_path();
   if (!node_path.empty() && volume.attachment().read_only() == access.read_only) {
-    ASSIGN_OR_RETURN(const DeviceNumber number, host_->BlockDeviceNumber(node_path));
+    const absl::StatusOr<DeviceNumber> number = host_->BlockDeviceNumber(node_path);
+    // Staged, that much is sure: NOT_FOUND would make the caller stage on top of it.
+    if (absl::IsNotFound(number.status())) {
+      return absl::UnavailableError(absl::StrCat("volume ", volume.id(), " is staged at ", path,
+                                                 " and its device ", node_path, " is gone"));
+    }
+    RETURN_IF_ERROR(number.status());
     if (access.block && device && !filesystem) {
-      ASSIGN_OR_RETURN(const DeviceNumber staged,
-                       host_->BlockDeviceNumber(StagedDevice(path)));
-      if (staged == number) return absl::OkStatus();
-    } else if (!access.block && filesystem && filesystem->device == number &&
+      const absl::StatusOr<DeviceNumber> staged = host_->BlockDeviceNumber(StagedDevice(path));
+      RETURN_IF_ERROR(HostError(staged.status()));
+      if (*staged == *number) return absl::OkStatus();
+    } else if (!access.block && filesystem && filesystem->device == *number &&
                (access.fs_type.empty() || access.fs_type == filesystem->fs_type)) {
       return absl::OkStatus();
     }
   }
-  return absl::AlreadyExistsError(absl::StrCat(
-      path, " has something else staged than volume ", volume.id(), " this way; unstage it first"));
+  return absl::AlreadyExistsError(absl::StrCat(path, " has something else staged than volume ",
+                                               volume.id(), " this way; unstage it first"));
 }
 
 absl::Status Node::StageFilesystem(const std::string& device, const std::string& path,
                                    const Access& access) {
-  ASSIGN_OR_RETURN(const std::optional<std::string> found, host_->ProbeSignature(device));
+  const absl::StatusOr<std::optional<std::string>> probed = host_->ProbeSignature(device);
+  RETURN_IF_ERROR(HostError(probed.status()));
+  const std::optional<std::string>& found = *probed;
   std::string fs_type = access.fs_type;
+  if (fs_type.empty()) fs_type = found.value_or(kDefaultFsType);
   if (!found) {
     if (access.read_only) {
       return absl::FailedPreconditionError(
           absl::StrCat(device, " is blank: there is no file system to mount read-only"));
     }
-    if (fs_type.empty()) fs_type = kDefaultFsType;
-    RETURN_IF_ERROR(host_->MakeFilesystem(device, fs_type));
-  } else {
-    if (fs_type.empty()) fs_type = *found;
-    if (fs_type != *found || (fs_type != "ext4" && fs_type != "xfs")) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(device, " has \"", *found, "\" on it and is not formatted as ", fs_type,
-                       "; its data would be lost"));
-    }
+  } else if (fs_type != *found || !CheckFsType(fs_type).ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        device, " has \"", *found, "\" on it and is not formatted as ",
+        access.fs_type.empty() ? kDefaultFsType : access.fs_type, "; its data would be lost"));
   }
   ASSIGN_OR_RETURN(MountOptions options, ParseMountFlags(access.mount_flags, fs_type));
   if (access.read_only) options.flags |= MS_RDONLY;
-  return host_->Mount(device, path, fs_type, options);
+  if (!found) RETURN_IF_ERROR(HostError(host_->MakeFilesystem(device, fs_type)));
+  return HostError(host_->Mount(device, path, fs_type, options));
 }
 
 absl::Status Node::StageDevice(const std::string& device, const std::string& path) {
-  RETURN_IF_ERROR(host_->MakeFile(StagedDevice(path)));
+  RETURN_IF_ERROR(HostError(host_->MakeFile(StagedDevice(path))));
   const absl::Status status = host_->BindMount(device, StagedDevice(path), /*read_only=*/false);
   if (!status.ok()) host_->RemoveEmpty(StagedDevice(path)).IgnoreError();
-  return status;
+  return HostError(status);
 }
 
 absl::Status Node::Stage(const ::csi::v1::NodeStageVolumeRequest& request) {
@@ -126,6 +145,7 @@ absl::Status Node::Stage(const ::csi::v1::NodeStageVolumeRequest& request) {
   }
   if (const auto it = request.volume_context().find(kFsTypeKey);
       it != request.volume_context().end() && access.fs_type.empty()) {
+    RETURN_IF_ERROR(CheckFsType(it->second));
     access.fs_type = it->second;
   }
   ASSIGN_OR_RETURN(const InFlight::Hold hold, in_flight_.Acquire(request.volume_id()));
@@ -240,24 +260,36 @@ absl::Status Node::Publish(const ::csi::v1::NodePublishVolumeRequest& request) {
   RETURN_IF_ERROR(CheckPath("staging_target_path", request.staging_target_path()));
   const std::string staging = Trimmed(request.staging_target_path());
   const std::string target = Trimmed(request.target_path());
-  if (access.block && request.readonly() && !access.read_only) {
-    return absl::FailedPreconditionError(
-        "a device is read-only by its access mode: use SINGLE_NODE_READER_ONLY");
-  }
   ASSIGN_OR_RETURN(const InFlight::Hold hold, in_flight_.Acquire(request.volume_id()));
   ASSIGN_OR_RETURN(const v1::Volume volume, FindVolume(*agent_, request.volume_id()));
-  const absl::Status staged = CheckStaged(volume, staging, access);
-  if (!staged.ok()) return absl::FailedPreconditionError(staged.message());
+  absl::Status staged = CheckStaged(volume, staging, access);
+  if (staged.ok() && access.block && request.readonly() && !access.read_only) {
+    staged = absl::AlreadyExistsError(
+        "a device is read-only by its access mode: use SINGLE_NODE_READER_ONLY");
+  }
+  if (absl::IsAlreadyExists(staged)) {
+    // Published there already, then it is the publish that differs.
+    ASSIGN_OR_RETURN(const std::vector<MountEntry> mounts, host_->Mounts());
+    if (MountAt(mounts, target)) return staged;
+    return absl::FailedPreconditionError(staged.message());
+  }
+  if (absl::IsNotFound(staged)) return absl::FailedPreconditionError(staged.message());
+  RETURN_IF_ERROR(staged);
 
   const std::string source = access.block ? StagedDevice(staging) : staging;
   const bool read_only = request.readonly() || access.read_only;
   const absl::Status published = CheckPublished(source, target, access, read_only);
   if (!absl::IsNotFound(published)) return published;
   ASSIGN_OR_RETURN(const PathKind before, host_->KindOf(target));
-  RETURN_IF_ERROR(access.block ? host_->MakeFile(target) : host_->MakeDirectory(target));
+  if (before != PathKind::kMissing &&
+      before != (access.block ? PathKind::kFile : PathKind::kDirectory)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        target, " is there and is not a ", access.block ? "file" : "directory", "; remove it"));
+  }
+  RETURN_IF_ERROR(HostError(access.block ? host_->MakeFile(target) : host_->MakeDirectory(target)));
   const absl::Status status = host_->BindMount(source, target, read_only);
   if (!status.ok() && before == PathKind::kMissing) host_->RemoveEmpty(target).IgnoreError();
-  return status;
+  return HostError(status);
 }
 
 absl::Status Node::Unpublish(const ::csi::v1::NodeUnpublishVolumeRequest& request) {

@@ -15,6 +15,7 @@
 #include "client/csi/host.h"
 #include "client/csi/in_flight.h"
 #include "client/csi/request.h"
+#include "client/csi/unsupported.h"
 #include "client/lib/agent.h"
 #include "proto/csi/v1/csi.grpc.pb.h"
 
@@ -22,7 +23,7 @@ namespace diskd::csi {
 
 inline constexpr char kStagedDevice[] = "device";
 
-class Node : public ::csi::v1::Node::Service {
+class Node : public UnsupportedNode {
  public:
   // `agent` and `host` stay the caller's and outlive this.
   Node(Placement placement, client::Agent* agent, Host* host)
@@ -58,8 +59,7 @@ class Node : public ::csi::v1::Node::Service {
                      ::csi::v1::NodeGetVolumeStatsResponse& response);
 
   // OK: staged just so already; NOT_FOUND: not staged; ALREADY_EXISTS: staged, otherwise.
-  absl::Status CheckStaged(const v1::Volume& volume, const std::string& path,
-                           const Access& access);
+  absl::Status CheckStaged(const v1::Volume& volume, const std::string& path, const Access& access);
   absl::Status StageFilesystem(const std::string& device, const std::string& path,
                                const Access& access);
   absl::Status StageDevice(const std::string& device, const std::string& path);

@@ -27,15 +27,9 @@ constexpr size_t kNameDigestBytes = 20;
 constexpr uint32_t kSectorBytes = 512;
 constexpr char kDriverParameterPrefix[] = "param.";
 // What external-provisioner adds with --extra-create-metadata: facts, not wishes.
-constexpr absl::string_view kMetadataKeys[] = {
-    "csi.storage.k8s.io/pvc/name", "csi.storage.k8s.io/pvc/namespace",
-    "csi.storage.k8s.io/pv/name"};
-
-absl::Status CheckFsType(absl::string_view fs_type) {
-  if (fs_type.empty() || fs_type == "ext4" || fs_type == "xfs") return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("file system \"", absl::CHexEscape(fs_type), "\" is not supported; use ext4 or xfs"));
-}
+constexpr absl::string_view kMetadataKeys[] = {"csi.storage.k8s.io/pvc/name",
+                                               "csi.storage.k8s.io/pvc/namespace",
+                                               "csi.storage.k8s.io/pv/name"};
 
 absl::Status ApplyParameter(const std::string& key, const std::string& value, Parameters& result) {
   if (key == "driver") {
@@ -69,6 +63,12 @@ uint64_t RoundUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / un
 
 }  // namespace
 
+absl::Status CheckFsType(absl::string_view fs_type) {
+  if (fs_type.empty() || fs_type == "ext4" || fs_type == "xfs") return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("file system \"", absl::CHexEscape(fs_type),
+                                                 "\" is not supported; use ext4 or xfs"));
+}
+
 absl::Status CheckDriverName(absl::string_view name) {
   const bool ok = name.size() >= 2 && name.size() <= kMaxDriverNameBytes &&
                   absl::ascii_isalpha(name.front()) && absl::ascii_isalpha(name.back()) &&
@@ -76,9 +76,10 @@ absl::Status CheckDriverName(absl::string_view name) {
                     return absl::ascii_isalnum(c) || c == '-' || c == '.' || c == '_';
                   });
   if (ok) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "driver name \"", name, "\": use 2 to 63 letters, digits, '-', '.', '_', with a letter first "
-      "and last"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("driver name \"", name,
+                   "\": use 2 to 63 letters, digits, '-', '.', '_', with a letter first "
+                   "and last"));
 }
 
 absl::Status CheckVolumeName(absl::string_view name) {
@@ -95,8 +96,7 @@ absl::Status CheckVolumeName(absl::string_view name) {
                                static_cast<unsigned char>(name[i + 1]) >= 0x80 &&
                                static_cast<unsigned char>(name[i + 1]) <= 0x9f;
     if (ascii_control || latin_control) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("name has a control character at byte ", i));
+      return absl::InvalidArgumentError(absl::StrCat("name has a control character at byte ", i));
     }
   }
   return absl::OkStatus();
@@ -107,8 +107,8 @@ absl::Status CheckPath(absl::string_view field, absl::string_view path) {
   const std::vector<absl::string_view> parts = absl::StrSplit(path, '/');
   if (path[0] != '/' || path == "/" || absl::StrContains(path, '\0') ||
       std::find(parts.begin(), parts.end(), "..") != parts.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(field, " \"", absl::CHexEscape(path), "\" is not an absolute path without .."));
+    return absl::InvalidArgumentError(absl::StrCat(field, " \"", absl::CHexEscape(path),
+                                                   "\" is not an absolute path without .."));
   }
   return absl::OkStatus();
 }
@@ -182,8 +182,8 @@ absl::StatusOr<uint64_t> ChooseSize(const ::csi::v1::CapacityRange& range, uint3
     return absl::InvalidArgumentError("capacity_range has a negative bound");
   }
   const uint64_t unit = block_bytes == 0 ? kSectorBytes : block_bytes;
-  const uint64_t top = limit == 0 ? kMaxSizeBytes
-                                  : std::min<uint64_t>(limit, kMaxSizeBytes) / unit * unit;
+  const uint64_t top =
+      limit == 0 ? kMaxSizeBytes : std::min<uint64_t>(limit, kMaxSizeBytes) / unit * unit;
   const uint64_t least = std::max<uint64_t>(minimum, kMinSizeBytes);
   // Nothing required: the default, or what the limit leaves of it.
   uint64_t size = required == 0 ? std::min<uint64_t>(kDefaultSizeBytes, top) : required;

@@ -50,6 +50,9 @@ struct Parameters {
 absl::StatusOr<Parameters> ParseParameters(
     const google::protobuf::Map<std::string, std::string>& parameters);
 
+// "", "ext4" or "xfs".
+absl::Status CheckFsType(absl::string_view fs_type);
+
 // "", "buse" or "fuse".
 absl::StatusOr<v1::Transport> ParseTransport(absl::string_view text);
 
