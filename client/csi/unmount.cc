@@ -66,7 +66,7 @@ absl::Status UnmountWithin(const std::string& target, const UnmountFunction& unm
   } while (error == EBUSY && absl::Now() < deadline);
   // What went on too long has left the mount table already, and EINVAL says so.
   if (error == EBUSY || error == ETIMEDOUT) {
-    error = UnmountOnce(target, unmount, MNT_DETACH, limits.timeout);
+    error = UnmountOnce(target, unmount, MNT_DETACH, limits.lazy_timeout);
     if (error == EINVAL) error = 0;
   }
   if (error == 0) return absl::OkStatus();

@@ -17,7 +17,8 @@ namespace diskd::csi {
 using UnmountFunction = std::function<int(const std::string& target, int flags)>;
 
 struct UnmountLimits {
-  absl::Duration timeout = absl::Seconds(10);  // for each of the two ways
+  absl::Duration timeout = absl::Seconds(10);
+  absl::Duration lazy_timeout = absl::Seconds(10);  // after the first
   absl::Duration busy_pause = absl::Milliseconds(50);
 };
 
