@@ -19,7 +19,12 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
   absl::Status status;
   switch (request.request_case()) {
     case driver::v1::Request::kPing:
-      response.mutable_ping();
+      if (threads_ != nullptr && !threads_->running()) {
+        status = absl::UnavailableError(
+            absl::StrCat("a queue of volume ", config_.volume_id, " is served no more"));
+      } else {
+        response.mutable_ping();
+      }
       break;
     case driver::v1::Request::kProvision:
       status = Provision(request.provision().config());
@@ -114,6 +119,9 @@ absl::Status DriverService::Serve(const driver::v1::ServeRequest& request, std::
 }
 
 absl::Status DriverService::StartFuse(bool resend, std::vector<Fd> fds) {
+  // Before anybody reads: what our own threads had read by then would be sent again as well, and
+  // of two executions of one write the first may finish last, on top of a newer one.
+  if (resend) RETURN_IF_ERROR(RequestFuseResend(fds[0].get()));
   std::vector<std::unique_ptr<QueueTransport>> queues;
   for (size_t i = 0; i < fds.size(); ++i) {
     queues.push_back(
@@ -121,13 +129,7 @@ absl::Status DriverService::StartFuse(bool resend, std::vector<Fd> fds) {
   }
   ASSIGN_OR_RETURN(threads_, QueueThreads::Start(std::move(queues)));
   fuse_fds_ = std::move(fds);
-  if (!resend) return absl::OkStatus();
-  const absl::Status status = RequestFuseResend(fuse_fds_[0].get());
-  if (!status.ok()) {
-    threads_.reset();
-    fuse_fds_.clear();
-  }
-  return status;
+  return absl::OkStatus();
 }
 
 absl::Status DriverService::StartBuse(std::vector<Fd> fds) {

@@ -187,6 +187,10 @@ TEST_F(DriverServiceTest, EndOfTheConnection_ShowsInTheStatusAndANewOneCanBeServ
   kernel_.reset();
   while (Status().serving() != driver::v1::TRANSPORT_UNSPECIFIED) std::this_thread::yield();
   EXPECT_TRUE(Status().opened());
+  // The agent replaces a process that answers a ping with an error.
+  Control ping;
+  ping.mutable_ping();
+  EXPECT_EQ(Call(ping).code(), static_cast<int>(absl::StatusCode::kUnavailable));
   int fds[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
   kernel_ = Fd(fds[0]);

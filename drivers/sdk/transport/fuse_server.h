@@ -22,7 +22,7 @@
 namespace diskd::sdk {
 
 // Asks the kernel to send what a dead predecessor has not answered again. Any descriptor of the
-// connection, once, when all queues are open. UNIMPLEMENTED: the kernel can't.
+// connection, once, before the first queue is served. UNIMPLEMENTED: the kernel can't.
 absl::Status RequestFuseResend(int fd);
 
 class FuseQueueServer final : public QueueTransport {
