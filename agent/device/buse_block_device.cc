@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/device/bounded.h"
+#include "agent/device/flush_disk.h"
 #include "agent/device/holder.h"
 #include "agent/device/limits.h"
 #include "agent/paths/volume_paths.h"
@@ -88,7 +89,11 @@ absl::Status BuseBlockDevice::Unpublish(bool force) {
   if (!info.ok()) return info.status();
   if (!HasDisk(*info)) return absl::OkStatus();
   const absl::Status status = RunBounded(
-      force ? kForcedUnpublishLimit : kUnpublishLimit, [&] { return control_.Stop(index_, force); },
+      force ? kForcedUnpublishLimit : kUnpublishLimit,
+      [&]() -> absl::Status {
+        if (!force) RETURN_IF_ERROR(FlushDisk(path()));
+        return control_.Stop(index_, force);
+      },
       [&] { Abort(); });
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));

@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/device/bounded.h"
+#include "agent/device/flush_disk.h"
 #include "agent/device/holder.h"
 #include "agent/device/limits.h"
 #include "base/errno_status.h"
@@ -46,14 +47,6 @@ int FindLoop(const std::string& mount_point) {
     if (backing.ok() && *backing == backing_file) return number;
   }
   return -1;
-}
-
-// Everything acknowledged to users of the disk becomes durable.
-absl::Status FlushDisk(const std::string& path) {
-  const Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
-  if (fsync(fd.get()) != 0) return ErrnoStatus(errno, absl::StrCat("flush ", path));
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -128,11 +121,15 @@ absl::Status FuseBlockDevice::Publish() {
       [&] { Abort(); });
 }
 
+// An administrator may have detached our loop device, and another file may have its number now.
+bool FuseBlockDevice::OwnsLoop() const {
+  const auto backing = sdk::LoopBackingFile(number_);
+  return backing.ok() && (*backing == BackingFile(mount_point_) ||
+                          *backing == absl::StrCat("/", sdk::kFuseDiskName));
+}
+
 absl::Status FuseBlockDevice::FlushAndDetach() {
-  if (!sdk::LoopBackingFile(number_).ok()) return absl::OkStatus();
-  const absl::Status flushed = FlushDisk(path());
-  // A read-only device can't be opened for writing; it has nothing to flush.
-  if (!flushed.ok() && !absl::IsPermissionDenied(flushed)) return flushed;
+  RETURN_IF_ERROR(FlushDisk(path()));
   const absl::Status status = sdk::DetachLoop(number_);
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));
@@ -141,6 +138,10 @@ absl::Status FuseBlockDevice::FlushAndDetach() {
 absl::Status FuseBlockDevice::Unpublish(bool force) {
   if (force) Abort();
   if (number_ < 0) return absl::OkStatus();
+  if (!OwnsLoop()) {
+    number_ = -1;
+    return absl::OkStatus();
+  }
   const absl::Status status = RunBounded(
       force ? kForcedUnpublishLimit : kUnpublishLimit,
       [&] { return force ? sdk::DetachLoopLazily(number_) : FlushAndDetach(); }, [&] { Abort(); });

@@ -39,6 +39,7 @@ class FuseBlockDevice : public Device {
   FuseBlockDevice(std::string mount_point, bool can_resend)
       : mount_point_(std::move(mount_point)), can_resend_(can_resend) {}
 
+  bool OwnsLoop() const;
   absl::Status FlushAndDetach();
 
   const std::string mount_point_;
