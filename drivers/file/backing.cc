@@ -44,7 +44,7 @@ absl::StatusOr<uint64_t> SizeOfFd(int fd, const std::string& path) {
 }
 
 // One attempt. FAILED_PRECONDITION: somebody has it.
-absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags, bool shared) {
+absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags) {
   Fd fd(open(path.c_str(), flags | O_CLOEXEC));
   if (!fd.valid()) {
     if (errno == ENOENT) {
@@ -53,7 +53,7 @@ absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags, bool shared) {
     }
     return ErrnoStatus(errno, absl::StrCat("open ", path));
   }
-  if (flock(fd.get(), (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) {
       return absl::FailedPreconditionError(absl::StrCat(path, " is locked by another process"));
     }
@@ -64,12 +64,12 @@ absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags, bool shared) {
 
 // Operations that a killed predecessor has left in its io_uring keep its open file, and with it
 // this lock (and a block device's O_EXCL claim), until they are finished. So whoever gets the lock
-// knows that none of the predecessor's writes can land on top of its own.
-absl::StatusOr<Fd> OpenWaiting(const std::string& path, int flags, bool shared,
-                               absl::Duration wait) {
+// knows that none of the predecessor's writes can land on top of its own, and none of its reads in
+// memory that by then belongs to another request.
+absl::StatusOr<Fd> OpenWaiting(const std::string& path, int flags, absl::Duration wait) {
   const absl::Time deadline = absl::Now() + wait;
   for (;;) {
-    auto fd = OpenLocked(path, flags, shared);
+    auto fd = OpenLocked(path, flags);
     if (!absl::IsFailedPrecondition(fd.status())) return fd;
     if (absl::Now() >= deadline) {
       return absl::FailedPreconditionError(absl::StrCat(
@@ -112,8 +112,8 @@ absl::StatusOr<Backing> OpenBacking(const std::string& path, bool read_only,
   Backing backing;
   backing.block_device = stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
   int flags = read_only ? O_RDONLY : O_RDWR;
-  if (backing.block_device && !read_only) flags |= O_EXCL;
-  ASSIGN_OR_RETURN(backing.fd, OpenWaiting(path, flags, read_only, lock_wait));
+  if (backing.block_device) flags |= O_EXCL;
+  ASSIGN_OR_RETURN(backing.fd, OpenWaiting(path, flags, lock_wait));
   const int fd = backing.fd.get();
   ASSIGN_OR_RETURN(backing.size_bytes, SizeOfFd(fd, path));
   if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_DIRECT) == 0) {

@@ -14,8 +14,9 @@
 
 namespace diskd::file_driver {
 
-// How long a predecessor's last operations may take to finish.
-inline constexpr absl::Duration kLockWait = absl::Seconds(30);
+// How long a predecessor's last operations may take to finish. Below the 30 s that the agent gives
+// an open, so that the message about the lock reaches the user.
+inline constexpr absl::Duration kLockWait = absl::Seconds(20);
 
 struct Backing {
   Fd fd;
@@ -28,7 +29,7 @@ struct Backing {
 };
 
 // Any thread. FAILED_PRECONDITION: in use by somebody else, still after `lock_wait`.
-// NOT_FOUND: no such file. With `read_only` several openers are possible.
+// NOT_FOUND: no such file.
 absl::StatusOr<Backing> OpenBacking(const std::string& path, bool read_only,
                                     absl::Duration lock_wait = kLockWait);
 

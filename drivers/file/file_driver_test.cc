@@ -194,12 +194,24 @@ TEST_F(FileDriverTest, Open_WhileAnotherHasIt_IsRefusedAfterTheWait) {
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
 }
 
-TEST_F(FileDriverTest, Open_ForReadingTwice_IsPossible) {
+// A reader's late direct I/O would land in memory that its successor has given another request.
+TEST_F(FileDriverTest, Open_ForReadingWhileAnotherReads_IsRefused) {
   ASSERT_TRUE(Definition().provision(config_).ok());
   const auto first = OpenBacking(path_, true);
   const auto second = OpenBacking(path_, true, absl::ZeroDuration());
   EXPECT_TRUE(first.ok()) << first.status();
-  EXPECT_TRUE(second.ok()) << second.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+}
+
+// The kernel may give a removed file's inode number to the next one.
+TEST_F(FileDriverTest, Deprovision_OfAFileWithAnotherBirth_KeepsIt) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  const std::string record = config_.state_dir + "/file-driver.made";
+  std::string inode;
+  std::ifstream(record) >> inode;
+  std::ofstream(record, std::ios::trunc) << inode << " 1.1\n";
+  EXPECT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_EQ(access(path_.c_str(), F_OK), 0);
 }
 
 TEST_F(FileDriverTest, Read_BehindTheEndOfACutFile_IsAnErrorNotZeroes) {

@@ -44,11 +44,26 @@ std::string RecordPath(const sdk::VolumeConfig& config) {
   return absl::StrCat(config.state_dir, "/file-driver.made");
 }
 
-// The inode this volume has made; 0: none.
-uint64_t RecordedInode(const sdk::VolumeConfig& config) {
+// What tells a file from every other: an inode number alone is given out again. 0.0 where the file
+// system keeps no time of birth.
+std::string IdentityOf(int dir_fd, const char* path, int flags) {
+  struct statx status;
+  if (statx(dir_fd, path, flags, STATX_INO | STATX_BTIME, &status) != 0) return "";
+  const bool born = (status.stx_mask & STATX_BTIME) != 0;
+  return absl::StrCat(status.stx_ino, " ", born ? status.stx_btime.tv_sec : 0, ".",
+                      born ? status.stx_btime.tv_nsec : 0);
+}
+
+std::string IdentityOf(const std::string& path) {
+  return IdentityOf(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW);
+}
+
+// Of the file this volume has made; empty: none.
+std::string RecordedIdentity(const sdk::VolumeConfig& config) {
   std::ifstream in(RecordPath(config));
-  uint64_t inode = 0;
-  return in >> inode ? inode : 0;
+  std::string identity;
+  std::getline(in, identity);
+  return identity;
 }
 
 absl::Status SyncDirectory(const std::string& path) {
@@ -59,10 +74,10 @@ absl::Status SyncDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status RecordInode(const sdk::VolumeConfig& config, uint64_t inode) {
+absl::Status RecordIdentity(const sdk::VolumeConfig& config, const std::string& identity) {
   const std::string path = RecordPath(config);
   const std::string fresh = path + ".new";
-  const std::string text = absl::StrCat(inode, "\n");
+  const std::string text = absl::StrCat(identity, "\n");
   const Fd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid() ||
       write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
@@ -102,9 +117,9 @@ absl::Status Create(const Place& place, const sdk::VolumeConfig& config) {
   if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("create ", fresh));
   const auto remove = absl::MakeCleanup([&] { unlink(fresh.c_str()); });
   RETURN_IF_ERROR(Reserve(fd.get(), place, config));
-  struct stat status;
-  if (fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", fresh));
-  RETURN_IF_ERROR(RecordInode(config, status.st_ino));
+  const std::string identity = IdentityOf(fd.get(), "", AT_EMPTY_PATH);
+  if (identity.empty()) return ErrnoStatus(errno, absl::StrCat("stat ", fresh));
+  RETURN_IF_ERROR(RecordIdentity(config, identity));
   if (link(fresh.c_str(), place.path.c_str()) != 0) {
     return ErrnoStatus(errno, absl::StrCat("name the disk ", place.path));
   }
@@ -165,7 +180,8 @@ absl::Status Provision(const sdk::VolumeConfig& config) {
     }
     return Create(place, config);
   }
-  const bool ours = S_ISREG(status.st_mode) && RecordedInode(config) == status.st_ino;
+  const std::string made = RecordedIdentity(config);
+  const bool ours = S_ISREG(status.st_mode) && !made.empty() && made == IdentityOf(place.path);
   if (!S_ISBLK(status.st_mode) && !ours && !place.use_existing) {
     return absl::AlreadyExistsError(
         absl::StrCat("volume ", config.volume_id, ": ", place.path,
@@ -179,11 +195,11 @@ absl::Status Deprovision(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const Place place, PlaceOf(config));
   // Left by a crash while it was being made.
   unlink(FreshPath(place, config).c_str());
-  const uint64_t made = RecordedInode(config);
-  if (made == 0) return absl::OkStatus();
+  const std::string made = RecordedIdentity(config);
+  if (made.empty()) return absl::OkStatus();
   struct stat status;
   if (lstat(place.path.c_str(), &status) == 0) {
-    if (S_ISREG(status.st_mode) && status.st_ino == made) {
+    if (S_ISREG(status.st_mode) && IdentityOf(place.path) == made) {
       if (unlink(place.path.c_str()) != 0) {
         return ErrnoStatus(errno, absl::StrCat("remove ", place.path));
       }
