@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/supervisor/process_scan.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,9 @@ std::map<std::string, pid_t> FindMarkedProcesses(const std::string& run_dir) {
     if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
     // Children of a driver inherit its environment, but only the driver leads the session.
     if (getsid(pid) != pid) continue;
+    // Anybody can put the marks into an environment; only we can run as ourselves.
+    struct stat status;
+    if (stat(entry.path().c_str(), &status) != 0 || status.st_uid != geteuid()) continue;
     std::ifstream in(entry.path() / "environ", std::ios::binary);
     std::stringstream text;
     text << in.rdbuf();

@@ -118,6 +118,18 @@ absl::StatusOr<std::string> BackingPath(const sdk::VolumeConfig& config) {
   return absl::StrCat(dir, "/diskd-", config.volume_id);
 }
 
+// The directory is open to everybody: a file that another user has put under our name, or may
+// write to, is not the volume's memory.
+absl::Status CheckOwn(const Fd& file, const std::string& path, struct stat& status) {
+  if (fstat(file.get(), &status) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", path));
+  if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 077) != 0) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(path, " exists, but belongs to another user or is open to others (mode ",
+                     absl::Hex(status.st_mode), "): remove it"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Provision(const sdk::VolumeConfig& config) {
   if (config.size_bytes > kMaxSize) {
     return absl::InvalidArgumentError(absl::StrCat("volume ", config.volume_id, ": a RAM disk of ",
@@ -128,6 +140,8 @@ absl::Status Provision(const sdk::VolumeConfig& config) {
   // The volume's id is in the name, so a file that exists is this volume's, from before a crash.
   const Fd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.valid()) return ErrnoStatus(errno, absl::StrCat("create ", path));
+  struct stat status;
+  RETURN_IF_ERROR(CheckOwn(file, path, status));
   if (ftruncate(file.get(), static_cast<off_t>(config.size_bytes)) != 0) {
     return ErrnoStatus(errno, absl::StrCat("set the size of ", path));
   }
@@ -152,10 +166,9 @@ absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& confi
         absl::StrCat("volume ", config.volume_id, ": its memory ", path,
                      " is gone: a RAM disk does not outlive a reboot; delete the volume"));
   }
+  if (!file.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
   struct stat status;
-  if (!file.valid() || fstat(file.get(), &status) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("open ", path));
-  }
+  RETURN_IF_ERROR(CheckOwn(file, path, status));
   if (static_cast<uint64_t>(status.st_size) != config.size_bytes) {
     return absl::FailedPreconditionError(
         absl::StrCat("volume ", config.volume_id, ": its memory ", path, " has ", status.st_size,

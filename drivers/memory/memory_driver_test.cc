@@ -65,6 +65,18 @@ TEST_F(MemoryDriverTest, Dir_NotOnTmpfs_IsRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config_)));
 }
 
+TEST_F(MemoryDriverTest, MemoryOpenToOthers_IsNotAdopted) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  ASSERT_EQ(chmod(BackingPath().c_str(), 0666), 0);
+  EXPECT_TRUE(absl::IsPermissionDenied(Definition().open(config_).status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(Definition().provision(config_)));
+  ASSERT_EQ(chmod(BackingPath().c_str(), 0600), 0);
+  EXPECT_TRUE(Definition().open(config_).ok());
+  if (geteuid() != 0) return;
+  ASSERT_EQ(chown(BackingPath().c_str(), 1, 1), 0);
+  EXPECT_TRUE(absl::IsPermissionDenied(Definition().open(config_).status()));
+}
+
 TEST_F(MemoryDriverTest, Deprovision_RemovesTheMemory) {
   ASSERT_TRUE(Definition().provision(config_).ok());
   ASSERT_EQ(access(BackingPath().c_str(), F_OK), 0);
