@@ -155,7 +155,6 @@ int buse_device_destroy(struct buse_device *dev);
 int buse_device_resize(struct buse_device *dev, u64 size_bytes);
 void buse_device_info(struct buse_device *dev, struct buse_info *info);
 void buse_device_parked(struct buse_device *dev);
-void buse_device_unparked(struct buse_device *dev);
 
 /* disk.c */
 int buse_disk_add(struct buse_device *dev);

@@ -89,13 +89,6 @@ void buse_device_parked(struct buse_device *dev)
 				   msecs_to_jiffies(dev->params.park_limit_ms));
 }
 
-/* A queue got a server. */
-void buse_device_unparked(struct buse_device *dev)
-{
-	if (buse_all_served(dev))
-		cancel_delayed_work(&dev->park_work);
-}
-
 static void buse_device_layout(struct buse_device *dev)
 {
 	const struct buse_params *p = &dev->params;

@@ -341,6 +341,11 @@ void buse_queue_fail(struct buse_queue *q)
 	while (tag_nr < q->dev->params.queue_depth) {
 		n = 0;
 		spin_lock(&q->lock);
+		/* A server attached between two batches: the rest is its. */
+		if (!q->failing && !q->dead) {
+			spin_unlock(&q->lock);
+			return;
+		}
 		q->pending_head = 0;
 		WRITE_ONCE(q->pending_count, 0);
 		for (; tag_nr < q->dev->params.queue_depth && n < BUSE_BATCH;

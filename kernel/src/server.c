@@ -79,11 +79,9 @@ static long buse_attach(struct buse_file *file, void __user *argp)
 		ret = -EFAULT;
 	else
 		ret = buse_queue_attach(&dev->queues[a.queue], file);
-	if (!ret) {
+	if (!ret)
 		/* Publishes file->queue to ENTER, mmap and poll. */
 		smp_store_release(&file->queue, &dev->queues[a.queue]);
-		buse_device_unparked(dev);
-	}
 	mutex_unlock(&file->mutex);
 	return ret;
 }
