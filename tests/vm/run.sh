@@ -14,7 +14,7 @@ cd "$(dirname "$(readlink -f "$0")")"
 repo=$(readlink -f ../..)
 
 KERNEL=6.12 ONLY=. BIN=$repo/build/bin OUT="" TESTS=$PWD/guest
-VM_LIMIT_S=${VM_LIMIT_S:-1500}
+VM_LIMIT_S=${VM_LIMIT_S:-2400}
 VM_CPUS=${VM_CPUS:-2}
 VM_MEMORY_MB=${VM_MEMORY_MB:-3072}
 while [ $# -gt 0 ]; do

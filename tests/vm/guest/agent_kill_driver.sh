@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The end-to-end script of the same name, over the kernel module.
-# limit: 240
+# limit: 500
 set -e
 insmod "$BUSE_KO"
 exec env DISKD_TRANSPORT=buse KILLS=3 RUNTIME_S=30 STALL_LIMIT_MS=4000 "$REPO/tests/e2e/kill_driver.sh"

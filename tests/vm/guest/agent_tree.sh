@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The end-to-end script of the same name, over the kernel module.
-# limit: 240
+# limit: 500
 set -e
 insmod "$BUSE_KO"
-exec env DISKD_TRANSPORT=buse TREE_MB=30 "$REPO/tests/e2e/tree.sh"
+exec env DISKD_TRANSPORT=buse TREE_MB=20 "$REPO/tests/e2e/tree.sh"

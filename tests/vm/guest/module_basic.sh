@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A disk with ext4, then xfs: files survive unmount, stop, start of a new disk on the same data.
-# limit: 120
+# limit: 300
 . "$(dirname "$0")/lib.sh"
 for fs in ext4 xfs; do
   disk "basic" $((400 << 20)) nr_queues=2

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Control calls: refusals have the right error, nothing stays.
 # dmesg-allow: I/O error
-# limit: 120
+# limit: 300
 . "$(dirname "$0")/lib.sh"
 c="$DISKD_BIN_DIR/../test/busesrv"
 errno $EINVAL "$c" create "" $((1 << 20))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A server that answers with rubbish hurts only itself.
-# limit: 120
+# limit: 300
 # dmesg-allow: I/O error
 . "$(dirname "$0")/lib.sh"
 for seed in 1 2 3 4 5 6; do

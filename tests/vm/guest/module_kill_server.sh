@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # kill -9 of the server in the middle of verified I/O, many times: no error, nothing lost.
-# limit: 120
+# limit: 300
 . "$(dirname "$0")/lib.sh"
 disk k $((128 << 20)) nr_queues=2 -- delay_us=200
 fio --name=k --filename="$DEV" --ioengine=io_uring --direct=1 --iodepth=32 --numjobs=2 --offset_increment=64m \

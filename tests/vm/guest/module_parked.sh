@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # No server: I/O waits without burning CPU, the park limit ends it, a forced stop never hangs.
-# limit: 120
+# limit: 300
 # dmesg-allow: I/O error|EXT4-fs|JBD2|Aborting journal
 . "$(dirname "$0")/lib.sh"
 step "I/O waits, and goes on with the next server"

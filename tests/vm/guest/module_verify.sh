@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # fio --verify at depth 32, small, large and odd sizes, over two queues.
-# limit: 120
+# limit: 300
 . "$(dirname "$0")/lib.sh"
 disk v $((128 << 20)) nr_queues=2 queue_depth=32
 for bs in 4k-4k 512-72k 1m-1m; do
