@@ -30,6 +30,18 @@ unload() {
   done
 }
 
+# What a failed test left must not fail the next ones.
+clear_remains() {
+  local index busesrv=$DISKD_BIN_DIR/../test/busesrv
+  pkill -9 -x diskd
+  for index in $("$busesrv" list); do
+    timeout -k 1 20 "$busesrv" stop "$index" force
+    timeout -k 1 20 "$busesrv" destroy "$index"
+  done
+  pkill -9 'diskd-driver|busesrv|fio'
+  unload
+} >/dev/null 2>&1
+
 run_test() { # SCRIPT RESULT_DIR
   local script=$1 result=$2 limit allow before rc=0 pid
   limit=$(directive "$script" limit)
@@ -59,6 +71,7 @@ run_test() { # SCRIPT RESULT_DIR
   if ! unload; then
     { echo "vm: the module does not unload after the test"; ps ax | grep -v '\['; } >>"$result/log"
     [ $rc != 0 ] || rc=98
+    clear_remains || true
   fi
   echo $rc >"$result/status"
   echo "vm: $(basename "$script" .sh) $rc $(cut -d' ' -f1 /proc/uptime)"
