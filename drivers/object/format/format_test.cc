@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every format: what is written is read back, a changed byte is noticed, known bytes stay known,
+// and no bytes at all make a parser crash.
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "drivers/object/format/crc32c.h"
+#include "drivers/object/format/head.h"
+#include "drivers/object/format/log_record.h"
+#include "drivers/object/format/map_page.h"
+#include "drivers/object/format/object.h"
+#include "gtest/gtest.h"
+
+namespace diskd::object {
+namespace {
+
+Uuid TestVolume() {
+  Uuid id;
+  for (uint8_t i = 0; i < 16; ++i) id.bytes[i] = i;
+  return id;
+}
+
+LogSuperblock TestSuperblock() {
+  LogSuperblock s;
+  s.volume = TestVolume();
+  s.log_id = 7;
+  s.generation = 3;
+  s.ring_blocks = 64;
+  s.start = 130;
+  s.next_lsn = 12;
+  s.previous_crc = 0x01020304;
+  s.uploaded = 40;
+  return s;
+}
+
+LogRecordHeader TestRecord() {
+  LogRecordHeader h;
+  h.log_id = 7;
+  h.epoch = 2;
+  h.lsn = 12;
+  h.previous_crc = 5;
+  h.first_sequence = 41;
+  h.ops = {{OpKind::kWrite, 10, 2}, {OpKind::kZero, 0, 1 << 20}, {OpKind::kWrite, 99, 1}};
+  h.block_crcs = {11, 12, 13};
+  return h;
+}
+
+ObjectHeader TestObject(ObjectKind kind) {
+  ObjectHeader h;
+  h.kind = kind;
+  h.volume = TestVolume();
+  h.epoch = 2;
+  h.nonce = 0xabcdef;
+  h.sequence = 5;
+  h.confirmed = 3;
+  h.first_sequence = 41;
+  h.last_sequence = 43;
+  if (kind == ObjectKind::kData) {
+    h.extents = {{OpKind::kWrite, 10, 2}, {OpKind::kZero, 100, 7}};
+    h.block_crcs = {1, 2};
+  } else if (kind == ObjectKind::kMoved) {
+    h.moved = {{10, {1, 2, 3, 4}}, {11, {1, 3, 3, 5}}};
+    h.block_crcs = {4, 5};
+  } else if (kind == ObjectKind::kMap) {
+    h.pages = {{1, 8, {0, 5, 4096, 60, 9}}};
+  }
+  return h;
+}
+
+Head TestHead() {
+  Head h;
+  h.volume = TestVolume();
+  h.epoch = 2;
+  h.nonce = 3;
+  h.generation = 4;
+  h.log_id = 7;
+  h.size_blocks = 1000;
+  h.fanout_bits = 3;
+  h.next_snapshot_id = 2;
+  h.checkpoint = {1, 5, 43, {1, 5, 4096, 60, 9}};
+  h.streams = {{1, TestVolume(), 1, 9, 6}, {2, TestVolume(), 2, 3, 0}};
+  h.snapshots = {{1, "before upgrade", true, 40, 1000, {1, 4, 4096, 50, 8}, {TestVolume()}}};
+  return h;
+}
+
+MapPage TestPage(uint8_t level) {
+  MapPage page;
+  page.level = level;
+  page.fanout_bits = 3;
+  page.index = 17;
+  if (level == 0) {
+    page.blocks.resize(8);
+    page.blocks[2] = {1, 2, 3, 4};
+    page.blocks[7] = {2, 1, 9, 8};
+  } else {
+    page.pages.resize(8);
+    page.pages[5] = {1, 2, 3, 4, 5};
+  }
+  return page;
+}
+
+// Parsers behind one signature: true if accepted.
+struct Format {
+  const char* name;
+  std::string bytes;
+  bool (*parse)(absl::string_view);
+};
+
+std::vector<Format> AllFormats() {
+  uint32_t crc;
+  return {
+      {"superblock", EncodeLogSuperblock(TestSuperblock()),
+       [](absl::string_view d) { return ParseLogSuperblock(d).ok(); }},
+      {"record", EncodeLogRecordHeader(TestRecord(), &crc),
+       [](absl::string_view d) {
+         uint32_t ignored;
+         return ParseLogRecordHeader(d, &ignored).ok();
+       }},
+      {"data object", EncodeObjectHeader(TestObject(ObjectKind::kData)),
+       [](absl::string_view d) { return ParseObjectHeader(d).ok(); }},
+      {"moved object", EncodeObjectHeader(TestObject(ObjectKind::kMoved)),
+       [](absl::string_view d) { return ParseObjectHeader(d).ok(); }},
+      {"map object", EncodeObjectHeader(TestObject(ObjectKind::kMap)),
+       [](absl::string_view d) { return ParseObjectHeader(d).ok(); }},
+      {"head", EncodeHead(TestHead()), [](absl::string_view d) { return ParseHead(d).ok(); }},
+      {"leaf page", EncodeMapPage(TestPage(0)),
+       [](absl::string_view d) { return ParseMapPage(d).ok(); }},
+      {"inner page", EncodeMapPage(TestPage(1)),
+       [](absl::string_view d) { return ParseMapPage(d).ok(); }},
+  };
+}
+
+TEST(Crc32c_KnownVectors, MatchTheStandard) {
+  EXPECT_EQ(Crc32c("123456789"), 0xe3069283u);
+  EXPECT_EQ(Crc32c(std::string(32, '\0')), 0x8a9136aau);
+  EXPECT_EQ(Crc32c(""), 0u);
+}
+
+TEST(Format_RoundTrip, GivesTheSameValue) {
+  EXPECT_EQ(*ParseLogSuperblock(EncodeLogSuperblock(TestSuperblock())), TestSuperblock());
+  uint32_t written = 0, read = 1;
+  EXPECT_EQ(*ParseLogRecordHeader(EncodeLogRecordHeader(TestRecord(), &written), &read),
+            TestRecord());
+  EXPECT_EQ(written, read);
+  for (ObjectKind kind :
+       {ObjectKind::kData, ObjectKind::kMoved, ObjectKind::kMap, ObjectKind::kSeal}) {
+    EXPECT_EQ(*ParseObjectHeader(EncodeObjectHeader(TestObject(kind))), TestObject(kind));
+  }
+  EXPECT_EQ(*ParseHead(EncodeHead(TestHead())), TestHead());
+  EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(0))), TestPage(0));
+  EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(1))), TestPage(1));
+}
+
+TEST(Format_AnyChangedByte, IsRefused) {
+  for (const Format& format : AllFormats()) {
+    ASSERT_TRUE(format.parse(format.bytes)) << format.name;
+    for (size_t i = 0; i < format.bytes.size(); ++i) {
+      std::string changed = format.bytes;
+      changed[i] = static_cast<char>(changed[i] ^ 0x40);
+      EXPECT_FALSE(format.parse(changed)) << format.name << " byte " << i;
+    }
+  }
+}
+
+TEST(Format_CutShort, IsRefused) {
+  for (const Format& format : AllFormats()) {
+    for (size_t size = 0; size < format.bytes.size(); ++size) {
+      EXPECT_FALSE(format.parse(absl::string_view(format.bytes).substr(0, size)))
+          << format.name << " of " << size << " bytes";
+    }
+  }
+}
+
+// Mutations with the checksum made right again, so that they reach what stands behind it.
+TEST(Format_RandomBytesWithRightChecksum, NeverCrashAParser) {
+  constexpr int kRounds = 20000;
+  const size_t crc_at[] = {8, 8, 12, 12, 12, 12, 8, 8};
+  std::mt19937 random(20261121);
+  const std::vector<Format> formats = AllFormats();
+  int accepted = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const size_t which = round % formats.size();
+    std::string bytes = formats[which].bytes;
+    const size_t head = std::min<size_t>(bytes.size(), 192);
+    for (int i = 0, n = 1 + random() % 6; i < n; ++i) {
+      bytes[4 + random() % (head - 4)] = static_cast<char>(random());
+    }
+    for (int i = 0; i < 4; ++i) bytes[crc_at[which] + i] = 0;
+    const uint32_t crc = Crc32c(bytes);
+    for (int i = 0; i < 4; ++i) bytes[crc_at[which] + i] = static_cast<char>(crc >> (8 * i));
+    if (formats[which].parse(bytes)) ++accepted;
+  }
+  EXPECT_GT(accepted, kRounds / 100) << "the mutations never get past the checksum";
+}
+
+// The bytes on disk are the format; whoever changes them changes the version.
+TEST(Format_GoldenBytes, StayAsReleased) {
+  EXPECT_EQ(absl::BytesToHexString(EncodeMapPage(TestPage(0))),
+            "444b4d4701000300c6f40a4b0000000011000000000000008"
+            "4010002000300000004000000020001000900000008000000");
+  EXPECT_EQ(Crc32c(EncodeHead(TestHead())), 0xd2245e4cu);
+  EXPECT_EQ(Crc32c(EncodeLogSuperblock(TestSuperblock())), 0x8c29518u);
+  uint32_t crc;
+  EXPECT_EQ(Crc32c(EncodeLogRecordHeader(TestRecord(), &crc)), 0xf3487e18u);
+  EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kData))), 0x693f736eu);
+  EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kMoved))), 0xa504aa25u);
+  EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kMap))), 0xbf2c302bu);
+}
+
+TEST(ObjectName_RoundTrip, AndNothingElseParses) {
+  const std::string name = ObjectName(TestVolume(), 2, 0xabc, 9);
+  EXPECT_EQ(name, "000102030405060708090a0b0c0d0e0f/0000000000000002-0000000000000abc/00000009");
+  auto parsed = ParseObjectName(name);
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(parsed->volume, TestVolume());
+  EXPECT_EQ(parsed->epoch, 2u);
+  EXPECT_EQ(parsed->nonce, 0xabcu);
+  EXPECT_EQ(parsed->sequence, 9u);
+  EXPECT_FALSE(ParseObjectName(HeadName(TestVolume())).ok());
+  for (size_t i = 0; i < name.size(); ++i) {
+    std::string changed = name;
+    changed[i] = '~';
+    EXPECT_FALSE(ParseObjectName(changed).ok()) << changed;
+  }
+}
+
+}  // namespace
+}  // namespace diskd::object
