@@ -5,6 +5,7 @@
  * whether it means anything.
  */
 #include <linux/nospec.h>
+#include <linux/poll.h>
 #include <linux/sched.h>
 
 #include "core.h"
@@ -32,13 +33,15 @@ static blk_status_t buse_status_of(s32 result)
 }
 
 /*
- * Takes the request that the completion at q->cq_head names from the server.
- * Under q->lock and q->cq_mutex. NULL: it names none the server holds.
+ * Takes the request that the completion at the lane's cq_head names from the
+ * server. Under the queue's lock and cq_mutex. NULL: it names none the server
+ * of this lane holds.
  */
-static struct buse_tag *buse_take(struct buse_queue *q, blk_status_t *status)
+static struct buse_tag *buse_take(struct buse_lane *lane, blk_status_t *status)
 {
+	struct buse_queue *q = lane->queue;
 	struct buse_completion *e =
-		&q->cq[q->cq_head & (q->dev->ring_entries - 1)];
+		&lane->cq[lane->cq_head & (q->dev->ring_entries - 1)];
 	u32 generation = READ_ONCE(e->generation);
 	u32 tag_nr = READ_ONCE(e->tag);
 	s32 result = READ_ONCE(e->result);
@@ -48,28 +51,34 @@ static struct buse_tag *buse_take(struct buse_queue *q, blk_status_t *status)
 		return NULL;
 	tag_nr = array_index_nospec(tag_nr, q->dev->params.queue_depth);
 	tag = &q->tags[tag_nr];
-	if (tag->state != BUSE_TAG_DELIVERED || tag->generation != generation)
+	if (tag->state != BUSE_TAG_DELIVERED ||
+	    tag->generation != generation || tag->lane != lane->index)
 		return NULL;
 	tag->state = BUSE_TAG_COMPLETING;
-	q->nr_delivered--;
+	lane->nr_delivered--;
 	*status = buse_status_of(result);
 	return tag;
 }
 
-static u32 buse_take_batch(struct buse_queue *q, u32 entries,
+static u32 buse_take_batch(struct buse_lane *lane, u32 entries,
 			   struct buse_done *done)
 {
+	struct buse_queue *q = lane->queue;
 	u32 n = 0;
 
 	spin_lock(&q->lock);
 	while (entries--) {
-		done[n].tag = buse_take(q, &done[n].status);
-		q->cq_head++;
+		done[n].tag = buse_take(lane, &done[n].status);
+		lane->cq_head++;
 		if (done[n].tag)
 			n++;
 		else
 			q->stale_completions++;
 	}
+	if (unlikely(q->hold & BUSE_HOLD_QUIESCED))
+		buse_queue_idle(q);
+	if (unlikely(!lane->accepts && !lane->nr_delivered))
+		wake_up_poll(&lane->wait, EPOLLHUP);
 	spin_unlock(&q->lock);
 	return n;
 }
@@ -125,32 +134,33 @@ static void buse_end_batch(struct buse_done *done, u32 n)
 
 /*
  * Takes every completion below the tail as it is now. Returns their number,
- * or -EPROTO when the tail cannot be right; then the queue is parked.
+ * or -EPROTO when the tail cannot be right; then nothing is taken.
  */
-int buse_queue_drain(struct buse_queue *q)
+int buse_lane_drain(struct buse_lane *lane)
 {
+	struct buse_queue *q = lane->queue;
 	struct buse_done done[BUSE_BATCH];
 	u32 tail, entries, left, n;
 
-	if (READ_ONCE(q->header->cq_tail) == READ_ONCE(q->cq_head))
+	if (READ_ONCE(lane->header->cq_tail) == READ_ONCE(lane->cq_head))
 		return 0;
-	mutex_lock(&q->cq_mutex);
+	mutex_lock(&lane->cq_mutex);
 	/* Entries and data after the tail that covers them. */
-	tail = smp_load_acquire(&q->header->cq_tail);
-	entries = tail - q->cq_head;
+	tail = smp_load_acquire(&lane->header->cq_tail);
+	entries = tail - lane->cq_head;
 	if (entries > q->dev->ring_entries) {
-		mutex_unlock(&q->cq_mutex);
+		mutex_unlock(&lane->cq_mutex);
 		return -EPROTO;
 	}
 	for (left = entries; left; left -= n) {
 		u32 taken;
 
 		n = min(left, BUSE_BATCH);
-		taken = buse_take_batch(q, n, done);
+		taken = buse_take_batch(lane, n, done);
 		buse_copy_batch(q, done, taken);
 		buse_end_batch(done, taken);
 		cond_resched();
 	}
-	mutex_unlock(&q->cq_mutex);
+	mutex_unlock(&lane->cq_mutex);
 	return entries;
 }

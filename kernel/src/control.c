@@ -28,7 +28,7 @@ static long buse_create(struct buse_info *info)
 	int ret;
 
 	if (!buse_name_ok(info->name) ||
-	    memchr_inv(info->reserved, 0, sizeof(info->reserved)))
+	    info->flags || memchr_inv(info->reserved, 0, sizeof(info->reserved)))
 		return -EINVAL;
 	ret = buse_params_check(&info->params);
 	if (ret)
@@ -96,6 +96,12 @@ static long buse_list(void __user *argp)
 	return ret;
 }
 
+static bool buse_takes_value(unsigned int cmd)
+{
+	return cmd == BUSE_CTL_RESIZE || cmd == BUSE_CTL_SET_POLICY ||
+	       cmd == BUSE_CTL_QUIESCE;
+}
+
 static long buse_command(unsigned int cmd, void __user *argp)
 {
 	u32 flags = cmd == BUSE_CTL_STOP ? BUSE_STOP_FORCE : 0;
@@ -105,7 +111,7 @@ static long buse_command(unsigned int cmd, void __user *argp)
 
 	if (copy_from_user(&c, argp, sizeof(c)))
 		return -EFAULT;
-	if (c.flags & ~flags || (c.value && cmd != BUSE_CTL_RESIZE))
+	if (c.flags & ~flags || (c.value && !buse_takes_value(cmd)))
 		return -EINVAL;
 	dev = buse_registry_get(c.index);
 	if (!dev)
@@ -120,8 +126,18 @@ static long buse_command(unsigned int cmd, void __user *argp)
 	case BUSE_CTL_DESTROY:
 		ret = buse_device_destroy(dev);
 		break;
-	default:
+	case BUSE_CTL_RESIZE:
 		ret = buse_device_resize(dev, c.value);
+		break;
+	case BUSE_CTL_SET_POLICY:
+		ret = buse_device_set_policy(dev, c.value);
+		break;
+	case BUSE_CTL_QUIESCE:
+		ret = buse_device_quiesce(dev, c.value);
+		break;
+	default:
+		buse_device_unquiesce(dev);
+		ret = 0;
 		break;
 	}
 	buse_device_put(dev);
@@ -143,6 +159,9 @@ static long buse_control_ioctl(struct file *filp, unsigned int cmd,
 	case BUSE_CTL_STOP:
 	case BUSE_CTL_DESTROY:
 	case BUSE_CTL_RESIZE:
+	case BUSE_CTL_SET_POLICY:
+	case BUSE_CTL_QUIESCE:
+	case BUSE_CTL_UNQUIESCE:
 		return buse_command(cmd, argp);
 	case BUSE_CTL_LIST:
 		return buse_list(argp);

@@ -6,19 +6,26 @@
  *   registry_lock (mutex)	index and name -> device
  *   buse_device.mutex		START, STOP, RESIZE, DESTROY of one device
  *   disk->open_mutex		of the block layer
- *   buse_queue.cq_mutex	one drain of a completion ring at a time
- *   buse_queue.lock (spin)	rings, tag states, pool, server of one queue
+ *   buse_file.mutex		one ATTACH of a file at a time
+ *   buse_queue.succession	who serves the lanes of one queue
+ *   buse_file.map_lock		what a file's mapping shows
+ *   buse_lane.cq_mutex		one drain of a completion ring at a time
+ *   buse_queue.lock (spin)	rings, tag states, pool of one queue
  *
  * Nothing that can wait for a server is done under buse_device.mutex, except
  * by a STOP without force, and a forced STOP fails all I/O before it takes the
  * mutex. So a forced STOP always gets through.
  *
+ * succession is held over bounded work only (a drain, an unmap), never while
+ * somebody waits for a server; so closing a server's file takes it too.
+ *
  * Who owns a request in which state of its tag (all changes under
  * buse_queue.lock unless noted):
  *   FREE		the block layer
- *   PENDING		the queue; no data memory, not visible to the server
+ *   PENDING		the queue; no data memory, not visible to a server
  *   COPYING		the task in ENTER that fills its data memory
- *   DELIVERED		the server; the kernel may take it back (park, fail)
+ *   DELIVERED		the server of the tag's lane; the kernel may take it
+ *			back (the lane changes hands, all I/O fails)
  *   COMPLETING		the task that is about to end it; that task alone sets
  *			FREE, without the lock, right before it ends the request
  */
@@ -27,9 +34,11 @@
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -57,34 +66,30 @@ struct buse_tag {
 	u32 generation;		/* of the last delivery */
 	u32 data_offset;	/* in the mapping, while data memory is held */
 	u16 nr_chunks;		/* chunks held; 0: none, or the tag's slot */
+	u8 lane;		/* of the last delivery */
 	u8 state;
 	bool delivered_before;
 };
 
-struct buse_queue {
-	struct buse_device *dev;
-	void *map;		/* the shared memory, map_bytes long */
+/* One pair of rings of a queue, for one server. */
+struct buse_lane {
+	struct buse_queue *queue;
 	struct buse_ring_header *header;
 	struct buse_request *sq;
 	struct buse_completion *cq;
-	struct buse_tag *tags;
+	u32 index;
 
-	spinlock_t lock ____cacheline_aligned_in_smp;
-	struct buse_file *server;	/* attached file, open */
-	bool live;		/* attached, and the server kept the protocol */
-	bool failing;		/* park limit ran out: new I/O fails */
-	bool dead;		/* forced stop: all I/O fails, for good */
-	bool stalled;		/* pending requests wait for data memory */
+	/* Under queue->lock. */
 	u32 tail;		/* next SQ entry to fill */
 	u32 published;		/* sq_tail as the server sees it */
-	u32 pending_head;	/* FIFO of pending tags */
-	u32 pending_count;
 	u32 nr_delivered;
-	u32 nr_copying;
-	u16 *pending;
-	unsigned long *chunk_map;
-	unsigned long parked_at;	/* jiffies */
-	u64 redelivered;
+	u32 epoch;		/* counts the servers */
+	bool accepts;		/* there is a server for new requests */
+
+	/* Under queue->succession. */
+	struct buse_file *server;	/* may be released, never stale */
+	struct buse_file *standby;	/* the next one, if it waits here */
+	wait_queue_head_t standby_wait;
 
 	/* Set before the server sleeps, cleared by who wakes it. */
 	int need_wake ____cacheline_aligned_in_smp;
@@ -92,6 +97,33 @@ struct buse_queue {
 
 	struct mutex cq_mutex ____cacheline_aligned_in_smp;
 	u32 cq_head;
+};
+
+/* Why pending requests are not delivered although a server would take them. */
+#define BUSE_HOLD_MEMORY	(1U << 0)	/* data memory is short */
+#define BUSE_HOLD_QUIESCED	(1U << 1)
+
+struct buse_queue {
+	struct buse_device *dev;
+	void *map;		/* the shared memory, map_bytes long */
+	struct buse_tag *tags;
+	struct buse_lane *lanes;
+	u32 nr_lanes;
+	struct mutex succession;
+
+	spinlock_t lock ____cacheline_aligned_in_smp;
+	bool served;		/* a lane has a server */
+	bool failing;		/* park limit ran out: new I/O fails */
+	bool dead;		/* forced stop: all I/O fails, for good */
+	u32 hold;		/* BUSE_HOLD_* */
+	u32 pending_head;	/* FIFO of pending tags */
+	u32 pending_count;
+	u32 nr_copying;
+	u32 nr_accepting;	/* lanes */
+	u16 *pending;
+	unsigned long *chunk_map;
+	unsigned long parked_at;	/* jiffies */
+	u64 redelivered;
 	u64 stale_completions;
 };
 
@@ -103,7 +135,8 @@ struct buse_device {
 
 	/* Layout of each queue's shared memory, fixed at creation. */
 	u32 ring_entries;
-	u32 sq_offset;
+	u32 lane_bytes;		/* header and rings of each lane, then data */
+	u32 sq_offset;		/* from the start of the lane */
 	u32 cq_offset;
 	u32 data_offset;	/* slots, one per tag; chunks follow */
 	u32 chunk_offset;
@@ -118,17 +151,33 @@ struct buse_device {
 	struct blk_mq_tag_set tag_set;
 	struct work_struct scan_work;
 	struct delayed_work park_work;
+	struct mutex quiesce_mutex;	/* changes of quiesce */
+	u32 quiesce;			/* odd: quiesced; counts */
+	wait_queue_head_t quiesce_wait;
 	atomic64_t sequence;
 
 	struct buse_queue *queues;
+};
+
+enum buse_file_state {
+	BUSE_FILE_STANDBY,	/* not its turn yet */
+	BUSE_FILE_ACTIVE,	/* its lane's server */
+	BUSE_FILE_RELEASED,	/* the same, but gets nothing new */
+	BUSE_FILE_STALE,	/* cut off: a successor took over */
+	BUSE_FILE_BROKEN,	/* cut off: broke the protocol */
 };
 
 /* One open file of /dev/busecN. */
 struct buse_file {
 	struct buse_device *dev;
 	struct mutex mutex;	/* serialises ATTACH */
-	struct buse_queue *queue;	/* set once */
+	struct buse_lane *lane;	/* set once */
 	u32 head;		/* the server's SQ head in its last ENTER */
+	u8 state;		/* under queue->lock */
+	/* Its mappings are in an address space of their own, to be revoked. */
+	struct address_space mapping;
+	struct rw_semaphore map_lock;
+	bool revoked;		/* under map_lock */
 };
 
 extern struct workqueue_struct *buse_wq;
@@ -155,6 +204,12 @@ int buse_device_destroy(struct buse_device *dev);
 int buse_device_resize(struct buse_device *dev, u64 size_bytes);
 void buse_device_info(struct buse_device *dev, struct buse_info *info);
 void buse_device_parked(struct buse_device *dev);
+int buse_device_set_policy(struct buse_device *dev, u64 park_limit_ms);
+
+/* quiesce.c */
+int buse_device_quiesce(struct buse_device *dev, u64 timeout_ms);
+void buse_device_unquiesce(struct buse_device *dev);
+void buse_queue_idle(struct buse_queue *q);
 
 /* disk.c */
 int buse_disk_add(struct buse_device *dev);
@@ -166,22 +221,35 @@ void buse_disk_scan(struct work_struct *work);
 extern const struct blk_mq_ops buse_mq_ops;
 int buse_queue_init(struct buse_device *dev, u32 index);
 void buse_queue_free(struct buse_queue *q);
-void buse_queue_publish(struct buse_queue *q);
 void buse_queue_kick(struct buse_queue *q);
-void buse_queue_deliver(struct buse_queue *q);
-void buse_queue_fail(struct buse_queue *q);
-void buse_queue_park(struct buse_queue *q);
-int buse_queue_attach(struct buse_queue *q, struct buse_file *file);
-bool buse_queue_detach(struct buse_queue *q);
+void buse_lane_kick(struct buse_lane *lane);
+void buse_lane_deliver(struct buse_lane *lane);
+
+/* pending.c */
+void buse_pending_push(struct buse_queue *q, u32 tag_nr);
+void buse_pending_sort(struct buse_queue *q);
 void buse_queue_end(struct request *rq, blk_status_t status);
+void buse_queue_fail(struct buse_queue *q);
+
+/* succession.c */
+int buse_file_attach(struct buse_file *file, struct buse_queue *q, u32 flags,
+		     u32 lane_nr);
+void buse_file_detach(struct buse_file *file);
+int buse_file_release(struct buse_file *file);
+bool buse_file_break(struct buse_file *file);
+int buse_file_error(struct buse_file *file);
+
+/* mapping.c */
+void buse_mapping_init(struct buse_file *file, struct file *filp);
+int buse_mmap(struct file *filp, struct vm_area_struct *vma);
+void buse_mapping_revoke(struct buse_file *file);
 
 /* complete.c */
-int buse_queue_drain(struct buse_queue *q);
+int buse_lane_drain(struct buse_lane *lane);
 
 /* pool.c */
 bool buse_pool_get(struct buse_queue *q, u32 tag, u32 bytes);
 void buse_pool_put(struct buse_queue *q, struct buse_tag *tag);
-void buse_pool_reset(struct buse_queue *q);
 void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server);
 
 /* server.c */
@@ -199,10 +267,13 @@ static inline u32 buse_data_bytes(struct request *rq)
 }
 
 /* Would ENTER have something for a server whose SQ head is this? */
-static inline bool buse_queue_ready(struct buse_queue *q, u32 head)
+static inline bool buse_lane_ready(struct buse_lane *lane, u32 head)
 {
-	return READ_ONCE(q->published) != head ||
-	       (READ_ONCE(q->pending_count) && !READ_ONCE(q->stalled));
+	struct buse_queue *q = lane->queue;
+
+	return READ_ONCE(lane->published) != head ||
+	       (READ_ONCE(q->pending_count) && !READ_ONCE(q->hold) &&
+		READ_ONCE(lane->accepts));
 }
 
 #endif /* BUSE_CORE_H */

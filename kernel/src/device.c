@@ -35,28 +35,34 @@ void buse_device_put(struct buse_device *dev)
 	kref_put(&dev->ref, buse_device_free);
 }
 
-static bool buse_queue_unserved(struct buse_queue *q)
-{
-	return !READ_ONCE(q->live);
-}
-
 static bool buse_all_served(struct buse_device *dev)
 {
 	u32 i;
 
 	for (i = 0; i < dev->params.nr_queues; i++)
-		if (buse_queue_unserved(&dev->queues[i]))
+		if (!READ_ONCE(dev->queues[i].served))
 			return false;
 	return true;
 }
 
-/* Fails the queues that are without a server for longer than the limit. */
-static void buse_park_expired(struct work_struct *work)
+/* Jiffies that a queue without a server may go on waiting, 0: it fails. */
+static long buse_park_left(struct buse_queue *q, u32 limit_ms)
+{
+	if (limit_ms == BUSE_PARK_FAIL_FAST)
+		return 0;
+	if (limit_ms == BUSE_PARK_FOR_EVER)
+		return MAX_SCHEDULE_TIMEOUT;
+	return max_t(long, 0, q->parked_at + msecs_to_jiffies(limit_ms) -
+			      jiffies);
+}
+
+/* Applies the policy to the queues that are without a server. */
+static void buse_park_work(struct work_struct *work)
 {
 	struct buse_device *dev = container_of(to_delayed_work(work),
 					       struct buse_device, park_work);
-	unsigned long limit = msecs_to_jiffies(dev->params.park_limit_ms);
-	unsigned long next = 0;
+	u32 limit_ms = READ_ONCE(dev->params.park_limit_ms);
+	long next = MAX_SCHEDULE_TIMEOUT;
 	u32 i;
 
 	for (i = 0; i < dev->params.nr_queues; i++) {
@@ -65,28 +71,46 @@ static void buse_park_expired(struct work_struct *work)
 		long left;
 
 		spin_lock(&q->lock);
-		if (!q->live && !q->failing) {
-			left = q->parked_at + limit - jiffies;
-			expired = left <= 0;
+		if (!q->served) {
+			left = buse_park_left(q, limit_ms);
+			expired = !left;
 			q->failing = expired;
-			if (!expired && (!next || left < next))
-				next = left;
+			if (!expired)
+				next = min(next, left);
 		}
 		spin_unlock(&q->lock);
 		if (expired)
 			buse_queue_fail(q);
 	}
-	if (next)
+	if (next != MAX_SCHEDULE_TIMEOUT)
 		queue_delayed_work(buse_wq, &dev->park_work, next);
 }
 
 /* A queue lost its server. */
 void buse_device_parked(struct buse_device *dev)
 {
-	if (dev->params.park_limit_ms && READ_ONCE(dev->disk) &&
-	    !READ_ONCE(dev->dying))
+	u32 limit_ms = READ_ONCE(dev->params.park_limit_ms);
+
+	if (!READ_ONCE(dev->disk) || READ_ONCE(dev->dying))
+		return;
+	if (limit_ms == BUSE_PARK_FAIL_FAST)
+		mod_delayed_work(buse_wq, &dev->park_work, 0);
+	else if (limit_ms != BUSE_PARK_FOR_EVER)
 		queue_delayed_work(buse_wq, &dev->park_work,
-				   msecs_to_jiffies(dev->params.park_limit_ms));
+				   msecs_to_jiffies(limit_ms));
+}
+
+/* Without dev->mutex: it may release what a STOP waits for. */
+int buse_device_set_policy(struct buse_device *dev, u64 park_limit_ms)
+{
+	if (park_limit_ms > U32_MAX)
+		return -EINVAL;
+	WRITE_ONCE(dev->params.park_limit_ms, park_limit_ms);
+	if (READ_ONCE(dev->disk)) {
+		mod_delayed_work(buse_wq, &dev->park_work, 0);
+		flush_delayed_work(&dev->park_work);
+	}
+	return 0;
 }
 
 static void buse_device_layout(struct buse_device *dev)
@@ -98,8 +122,9 @@ static void buse_device_layout(struct buse_device *dev)
 	dev->sq_offset = PAGE_SIZE;
 	dev->cq_offset = dev->sq_offset +
 		PAGE_ALIGN(dev->ring_entries * sizeof(struct buse_request));
-	dev->data_offset = dev->cq_offset +
+	dev->lane_bytes = dev->cq_offset +
 		PAGE_ALIGN(dev->ring_entries * sizeof(struct buse_completion));
+	dev->data_offset = p->servers_per_queue * dev->lane_bytes;
 	dev->chunk_offset = dev->data_offset + slots;
 	dev->nr_chunks = (p->pool_bytes - slots) / BUSE_CHUNK_BYTES;
 	dev->map_bytes = dev->chunk_offset +
@@ -119,7 +144,9 @@ struct buse_device *buse_device_alloc(const struct buse_info *info)
 	atomic_inc(&nr_devices);
 	mutex_init(&dev->mutex);
 	INIT_WORK(&dev->scan_work, buse_disk_scan);
-	INIT_DELAYED_WORK(&dev->park_work, buse_park_expired);
+	INIT_DELAYED_WORK(&dev->park_work, buse_park_work);
+	mutex_init(&dev->quiesce_mutex);
+	init_waitqueue_head(&dev->quiesce_wait);
 	strscpy(dev->name, info->name, sizeof(dev->name));
 	dev->params = info->params;
 	buse_device_layout(dev);
@@ -184,6 +211,9 @@ int buse_device_stop(struct buse_device *dev, bool force)
 	mutex_lock(&dev->mutex);
 	if (dev->dying) {
 		ret = -ENODEV;
+	} else if (!force && READ_ONCE(dev->quiesce) % 2) {
+		/* The sync would wait for UNQUIESCE. */
+		ret = -EBUSY;
 	} else if (dev->disk) {
 		if (force) {
 			/* Read by opens without open_mutex at hand: a hint. */
@@ -203,7 +233,7 @@ int buse_device_stop(struct buse_device *dev, bool force)
 
 int buse_device_destroy(struct buse_device *dev)
 {
-	u32 i;
+	u32 i, j;
 
 	mutex_lock(&dev->mutex);
 	if (dev->dying || dev->disk) {
@@ -212,15 +242,19 @@ int buse_device_destroy(struct buse_device *dev)
 		mutex_unlock(&dev->mutex);
 		return ret;
 	}
+	/* Waiters look at it after they are on their wait queue. */
+	WRITE_ONCE(dev->dying, true);
 	for (i = 0; i < dev->params.nr_queues; i++) {
 		struct buse_queue *q = &dev->queues[i];
 
-		/* Under each lock: ATTACH sees it, or is done before. */
-		spin_lock(&q->lock);
-		WRITE_ONCE(dev->dying, true);
-		spin_unlock(&q->lock);
-		wake_up_poll(&q->wait, EPOLLIN | EPOLLERR | EPOLLHUP);
+		for (j = 0; j < q->nr_lanes; j++) {
+			wake_up_poll(&q->lanes[j].wait,
+				     EPOLLIN | EPOLLERR | EPOLLHUP);
+			wake_up_poll(&q->lanes[j].standby_wait,
+				     EPOLLERR | EPOLLHUP);
+		}
 	}
+	wake_up(&dev->quiesce_wait);
 	mutex_unlock(&dev->mutex);
 	buse_registry_remove(dev);
 	return 0;
@@ -262,7 +296,7 @@ static u32 buse_device_state(struct buse_device *dev, bool failing)
 void buse_device_info(struct buse_device *dev, struct buse_info *info)
 {
 	bool failing = false;
-	u32 i;
+	u32 i, j;
 
 	memset(info, 0, sizeof(*info));
 	mutex_lock(&dev->mutex);
@@ -280,12 +314,15 @@ void buse_device_info(struct buse_device *dev, struct buse_info *info)
 		struct buse_queue *q = &dev->queues[i];
 
 		spin_lock(&q->lock);
-		info->servers += !!q->server;
+		for (j = 0; j < q->nr_lanes; j++)
+			info->servers += !!q->lanes[j].server;
 		info->redelivered += q->redelivered;
 		info->stale_completions += q->stale_completions;
 		failing |= q->failing || q->dead;
 		spin_unlock(&q->lock);
 	}
 	info->state = buse_device_state(dev, failing);
+	if (READ_ONCE(dev->quiesce) % 2)
+		info->flags |= BUSE_INFO_QUIESCED;
 	mutex_unlock(&dev->mutex);
 }

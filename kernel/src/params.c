@@ -74,7 +74,10 @@ static int buse_check_queues(struct buse_params *p)
 		p->queue_depth = BUSE_DEFAULT_DEPTH;
 	if (!p->max_io_bytes)
 		p->max_io_bytes = BUSE_DEFAULT_MAX_IO;
+	if (!p->servers_per_queue)
+		p->servers_per_queue = 1;
 	if (p->nr_queues > BUSE_MAX_QUEUES ||
+	    p->servers_per_queue > BUSE_MAX_SERVERS_PER_QUEUE ||
 	    p->queue_depth > BUSE_MAX_QUEUE_DEPTH ||
 	    p->max_io_bytes > BUSE_MAX_IO_BYTES ||
 	    p->max_io_bytes < PAGE_SIZE ||

@@ -29,7 +29,7 @@ bool buse_pool_get(struct buse_queue *q, u32 tag_nr, u32 bytes)
 	at = bitmap_find_next_zero_area(q->chunk_map, dev->nr_chunks, 0, chunks,
 					0);
 	if (at >= dev->nr_chunks) {
-		WRITE_ONCE(q->stalled, true);
+		WRITE_ONCE(q->hold, q->hold | BUSE_HOLD_MEMORY);
 		return false;
 	}
 	bitmap_set(q->chunk_map, at, chunks);
@@ -47,14 +47,7 @@ void buse_pool_put(struct buse_queue *q, struct buse_tag *tag)
 		     (tag->data_offset - q->dev->chunk_offset) / BUSE_CHUNK_BYTES,
 		     tag->nr_chunks);
 	tag->nr_chunks = 0;
-	WRITE_ONCE(q->stalled, false);
-}
-
-/* Takes back everything; no tag may hold data memory. Under q->lock. */
-void buse_pool_reset(struct buse_queue *q)
-{
-	bitmap_zero(q->chunk_map, q->dev->nr_chunks);
-	WRITE_ONCE(q->stalled, false);
+	WRITE_ONCE(q->hold, q->hold & ~BUSE_HOLD_MEMORY);
 }
 
 /*

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Requests on their way down: accept from the block layer, deliver to the
- * server, take back when the server is gone, fail.
+ * Requests on their way down: accept from the block layer, deliver to a
+ * server.
  *
- * A request is either put on the submission ring at once, or kept on the
- * FIFO of pending requests until the server's next ENTER delivers it. The
- * latter happens to writes when the server is busy (the server's CPU copies
- * them, not the submitter's), when data memory is short, behind other pending
- * requests, and while there is no server. queue_rq() therefore never has to
+ * A request is either put on a lane's submission ring at once, or kept on the
+ * queue's FIFO of pending requests until the next ENTER of one of its servers
+ * delivers it. The latter happens to writes when the servers are busy (a
+ * server's CPU copies them, not the submitter's), when data memory is short,
+ * behind other pending requests, while the device is quiesced, and while there
+ * is no server. queue_rq() therefore never has to
  * send a request back to the block layer, and a parked queue costs no CPU.
  */
 #include <linux/bitmap.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 #include <linux/vmalloc.h>
 
 #include "compat.h"
@@ -56,14 +56,17 @@ static u8 buse_flags_of(struct request *rq, const struct buse_tag *tag)
  * room: the ring has an entry for every tag, and the server reads entries in
  * order before it completes them. Under q->lock.
  */
-static void buse_ring_put(struct buse_queue *q, u32 tag_nr)
+static void buse_ring_put(struct buse_lane *lane, u32 tag_nr)
 {
+	struct buse_queue *q = lane->queue;
 	struct buse_tag *tag = &q->tags[tag_nr];
 	struct request *rq = tag->rq;
-	struct buse_request *e = &q->sq[q->tail & (q->dev->ring_entries - 1)];
+	struct buse_request *e =
+		&lane->sq[lane->tail & (q->dev->ring_entries - 1)];
 	bool flush = req_op(rq) == REQ_OP_FLUSH;
 
 	tag->state = BUSE_TAG_DELIVERED;
+	tag->lane = lane->index;
 	tag->generation++;
 	e->offset = flush ? 0 : (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
 	e->sequence = tag->sequence;
@@ -76,32 +79,22 @@ static void buse_ring_put(struct buse_queue *q, u32 tag_nr)
 	if (tag->delivered_before)
 		q->redelivered++;
 	tag->delivered_before = true;
-	q->tail++;
-	q->nr_delivered++;
-}
-
-static void buse_pending_push(struct buse_queue *q, u32 tag_nr)
-{
-	u32 at = (q->pending_head + q->pending_count) &
-		 (q->dev->ring_entries - 1);
-
-	q->tags[tag_nr].state = BUSE_TAG_PENDING;
-	q->pending[at] = tag_nr;
-	WRITE_ONCE(q->pending_count, q->pending_count + 1);
+	lane->tail++;
+	lane->nr_delivered++;
 }
 
 /* Shows the server what is on the ring. Under q->lock. */
-void buse_queue_publish(struct buse_queue *q)
+static void buse_lane_publish(struct buse_lane *lane)
 {
-	if (q->published == q->tail)
+	if (lane->published == lane->tail)
 		return;
 	/* Entries and data before the tail that covers them. */
-	smp_store_release(&q->header->sq_tail, q->tail);
-	WRITE_ONCE(q->published, q->tail);
+	smp_store_release(&lane->header->sq_tail, lane->tail);
+	WRITE_ONCE(lane->published, lane->tail);
 }
 
 /* Wakes the server if it sleeps; after publishing, without q->lock. */
-void buse_queue_kick(struct buse_queue *q)
+void buse_lane_kick(struct buse_lane *lane)
 {
 	/*
 	 * Pairs with the barrier between setting need_wake and looking for
@@ -109,26 +102,55 @@ void buse_queue_kick(struct buse_queue *q)
 	 * see need_wake.
 	 */
 	smp_mb();
-	if (!READ_ONCE(q->need_wake))
+	if (!READ_ONCE(lane->need_wake))
 		return;
-	WRITE_ONCE(q->need_wake, 0);
-	wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM);
+	WRITE_ONCE(lane->need_wake, 0);
+	wake_up_interruptible_poll(&lane->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/* Wakes all servers that sleep. */
+void buse_queue_kick(struct buse_queue *q)
+{
+	u32 i;
+
+	for (i = 0; i < q->nr_lanes; i++)
+		buse_lane_kick(&q->lanes[i]);
+}
+
+/* An idle server that waits, else the one that holds the fewest, else NULL. */
+static struct buse_lane *buse_pick_lane(struct buse_queue *q)
+{
+	struct buse_lane *lane = q->lanes;
+	struct buse_lane *best = NULL;
+
+	if (likely(q->nr_lanes == 1))
+		return lane->accepts ? lane : NULL;
+	for (; lane < q->lanes + q->nr_lanes; lane++) {
+		if (!lane->accepts)
+			continue;
+		if (!lane->nr_delivered && READ_ONCE(lane->need_wake))
+			return lane;
+		if (!best || lane->nr_delivered < best->nr_delivered)
+			best = lane;
+	}
+	return best;
 }
 
 /* Can the request go on the ring right here in the submitter? */
-static bool buse_try_direct(struct buse_queue *q, u32 tag_nr)
+static bool buse_try_direct(struct buse_queue *q, struct buse_lane *lane,
+			    u32 tag_nr)
 {
 	struct buse_tag *tag = &q->tags[tag_nr];
 	u32 bytes = buse_data_bytes(tag->rq);
 
-	if (!q->live || q->pending_count || q->nr_copying)
+	if (!lane || q->pending_count || q->nr_copying || q->hold)
 		return false;
 	if (!bytes)
 		return true;
 	if (req_op(tag->rq) == REQ_OP_READ)
 		return buse_pool_get(q, tag_nr, bytes);
 	/* The copy is under the spin lock: small ones, to an idle server. */
-	if (q->nr_delivered || bytes > BUSE_CHUNK_BYTES)
+	if (lane->nr_delivered || bytes > BUSE_CHUNK_BYTES)
 		return false;
 	buse_pool_get(q, tag_nr, bytes);
 	buse_pool_copy(q, tag, true);
@@ -139,6 +161,7 @@ static bool buse_try_direct(struct buse_queue *q, u32 tag_nr)
 static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
 {
 	struct buse_tag *tag = &q->tags[rq->tag];
+	struct buse_lane *lane;
 
 	if (unlikely(q->failing || q->dead))
 		return BLK_STS_IOERR;
@@ -149,11 +172,51 @@ static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
 	tag->sequence = atomic64_inc_return(&q->dev->sequence);
 	tag->delivered_before = false;
 	tag->nr_chunks = 0;
-	if (buse_try_direct(q, rq->tag))
-		buse_ring_put(q, rq->tag);
+	lane = buse_pick_lane(q);
+	if (buse_try_direct(q, lane, rq->tag))
+		buse_ring_put(lane, rq->tag);
 	else
 		buse_pending_push(q, rq->tag);
 	return BLK_STS_OK;
+}
+
+/*
+ * With several lanes: publishes on all, and wakes those that got something; if
+ * there are pending requests, one server more to fetch them.
+ */
+static void buse_flush_lanes(struct buse_queue *q)
+{
+	struct buse_lane *lane;
+	bool fetch = q->pending_count && !q->hold;
+	unsigned long got = 0;
+
+	for (lane = q->lanes; lane < q->lanes + q->nr_lanes; lane++) {
+		if (lane->published == lane->tail)
+			continue;
+		buse_lane_publish(lane);
+		got |= BIT(lane->index);
+	}
+	spin_unlock(&q->lock);
+	for (lane = q->lanes; lane < q->lanes + q->nr_lanes; lane++) {
+		bool waits = fetch && READ_ONCE(lane->accepts) &&
+			     READ_ONCE(lane->need_wake);
+
+		if (got & BIT(lane->index) || waits)
+			buse_lane_kick(lane);
+		fetch &= !waits;
+	}
+}
+
+/* Ends a batch: publishes, drops q->lock, wakes. */
+static void buse_flush_batch(struct buse_queue *q)
+{
+	if (unlikely(q->nr_lanes > 1)) {
+		buse_flush_lanes(q);
+		return;
+	}
+	buse_lane_publish(q->lanes);
+	spin_unlock(&q->lock);
+	buse_lane_kick(q->lanes);
 }
 
 static blk_status_t buse_queue_rq(struct blk_mq_hw_ctx *hctx,
@@ -165,18 +228,10 @@ static blk_status_t buse_queue_rq(struct blk_mq_hw_ctx *hctx,
 	spin_lock(&q->lock);
 	status = buse_accept(q, bd->rq);
 	if (bd->last)
-		buse_queue_publish(q);
-	spin_unlock(&q->lock);
-	if (bd->last)
-		buse_queue_kick(q);
+		buse_flush_batch(q);
+	else
+		spin_unlock(&q->lock);
 	return status;
-}
-
-static void buse_flush_batch(struct buse_queue *q)
-{
-	buse_queue_publish(q);
-	spin_unlock(&q->lock);
-	buse_queue_kick(q);
 }
 
 static void buse_commit_rqs(struct blk_mq_hw_ctx *hctx)
@@ -238,25 +293,24 @@ const struct blk_mq_ops buse_mq_ops = {
 };
 
 /*
- * Ends a request that no tag refers to any more. Bottom halves are off so that
- * a final fput() in a completion is left to a work item: run in the server's
- * own task it could close the disk and wait for the server.
+ * Takes up to BUSE_BATCH pending requests that get data memory; of several
+ * servers each takes its share.
  */
-void buse_queue_end(struct request *rq, blk_status_t status)
+static u32 buse_deliver_begin(struct buse_lane *lane, u16 *batch, u32 *epoch)
 {
-	local_bh_disable();
-	blk_mq_end_request(rq, status);
-	local_bh_enable();
-}
-
-/* Takes up to BUSE_BATCH pending requests that get data memory. */
-static u32 buse_deliver_begin(struct buse_queue *q, u16 *batch)
-{
+	struct buse_queue *q = lane->queue;
 	u32 mask = q->dev->ring_entries - 1;
+	u32 limit = BUSE_BATCH;
 	u32 n = 0;
 
 	spin_lock(&q->lock);
-	while (n < BUSE_BATCH && q->pending_count && q->live) {
+	*epoch = lane->epoch;
+	if (!lane->accepts || q->hold & BUSE_HOLD_QUIESCED)
+		limit = 0;
+	else if (q->nr_accepting > 1)
+		limit = min(limit, DIV_ROUND_UP(q->pending_count,
+						q->nr_accepting));
+	while (n < limit && q->pending_count) {
 		u32 tag_nr = q->pending[q->pending_head & mask];
 		struct buse_tag *tag = &q->tags[tag_nr];
 		u32 bytes = buse_data_bytes(tag->rq);
@@ -274,12 +328,15 @@ static u32 buse_deliver_begin(struct buse_queue *q, u16 *batch)
 }
 
 /*
- * Puts the copied requests on the ring, or, if the queue was parked or failed
- * meanwhile, does to them what was done to the others.
+ * Puts the copied requests on the ring, or, if the lane changed hands or all
+ * I/O failed meanwhile, does to them what was done to the others.
  */
-static void buse_deliver_finish(struct buse_queue *q, const u16 *batch, u32 n)
+static void buse_deliver_finish(struct buse_lane *lane, const u16 *batch, u32 n,
+				u32 epoch)
 {
+	struct buse_queue *q = lane->queue;
 	struct request *failed[BUSE_BATCH];
+	bool taken_back = false;
 	u32 nr_failed = 0;
 	u32 i;
 
@@ -288,8 +345,8 @@ static void buse_deliver_finish(struct buse_queue *q, const u16 *batch, u32 n)
 	for (i = 0; i < n; i++) {
 		struct buse_tag *tag = &q->tags[batch[i]];
 
-		if (likely(q->live && !q->dead)) {
-			buse_ring_put(q, batch[i]);
+		if (likely(lane->accepts && lane->epoch == epoch && !q->dead)) {
+			buse_ring_put(lane, batch[i]);
 			continue;
 		}
 		buse_pool_put(q, tag);
@@ -299,23 +356,31 @@ static void buse_deliver_finish(struct buse_queue *q, const u16 *batch, u32 n)
 			tag->state = BUSE_TAG_FREE;
 		} else {
 			buse_pending_push(q, batch[i]);
+			taken_back = true;
 		}
 	}
-	buse_queue_publish(q);
+	if (unlikely(taken_back))
+		buse_pending_sort(q);
+	if (unlikely(q->hold & BUSE_HOLD_QUIESCED))
+		buse_queue_idle(q);
+	buse_lane_publish(lane);
 	spin_unlock(&q->lock);
 	for (i = 0; i < nr_failed; i++)
 		buse_queue_end(failed[i], BLK_STS_IOERR);
+	if (unlikely(taken_back))
+		buse_queue_kick(q);
 }
 
 /* Delivers pending requests as far as data memory reaches. By the server. */
-void buse_queue_deliver(struct buse_queue *q)
+void buse_lane_deliver(struct buse_lane *lane)
 {
+	struct buse_queue *q = lane->queue;
 	u16 batch[BUSE_BATCH];
 	u32 left = q->dev->params.queue_depth;
-	u32 i, n;
+	u32 i, n, epoch;
 
 	while (left && READ_ONCE(q->pending_count)) {
-		n = buse_deliver_begin(q, batch);
+		n = buse_deliver_begin(lane, batch, &epoch);
 		if (!n)
 			break;
 		for (i = 0; i < n; i++) {
@@ -326,151 +391,53 @@ void buse_queue_deliver(struct buse_queue *q)
 				cond_resched();
 			}
 		}
-		buse_deliver_finish(q, batch, n);
+		buse_deliver_finish(lane, batch, n, epoch);
+		if (q->nr_lanes > 1)
+			break;
 		left -= min(left, n);
 	}
+	/* The other servers' share, when they sleep. */
+	if (q->nr_lanes > 1 && READ_ONCE(q->pending_count) &&
+	    !READ_ONCE(q->hold))
+		buse_queue_kick(q);
 }
 
-/* Fails everything the kernel or the server holds. q->failing or q->dead. */
-void buse_queue_fail(struct buse_queue *q)
+static void buse_lane_init(struct buse_queue *q, u32 index)
 {
-	struct request *failed[BUSE_BATCH];
-	u32 tag_nr = 0;
-	u32 i, n;
+	struct buse_lane *lane = &q->lanes[index];
+	void *rings = q->map + (size_t)index * q->dev->lane_bytes;
 
-	while (tag_nr < q->dev->params.queue_depth) {
-		n = 0;
-		spin_lock(&q->lock);
-		/* A server attached between two batches: the rest is its. */
-		if (!q->failing && !q->dead) {
-			spin_unlock(&q->lock);
-			return;
-		}
-		q->pending_head = 0;
-		WRITE_ONCE(q->pending_count, 0);
-		for (; tag_nr < q->dev->params.queue_depth && n < BUSE_BATCH;
-		     tag_nr++) {
-			struct buse_tag *tag = &q->tags[tag_nr];
-
-			if (tag->state == BUSE_TAG_DELIVERED)
-				q->nr_delivered--;
-			else if (tag->state != BUSE_TAG_PENDING)
-				continue;
-			buse_pool_put(q, tag);
-			failed[n++] = tag->rq;
-			tag->rq = NULL;
-			tag->state = BUSE_TAG_FREE;
-		}
-		spin_unlock(&q->lock);
-		for (i = 0; i < n; i++)
-			buse_queue_end(failed[i], BLK_STS_IOERR);
-		cond_resched();
-	}
-}
-
-/* Takes delivered requests back from a server that is gone. Under q->lock. */
-void buse_queue_park(struct buse_queue *q)
-{
-	u32 tag_nr;
-
-	q->live = false;
-	q->parked_at = jiffies;
-	for (tag_nr = 0; tag_nr < q->dev->params.queue_depth; tag_nr++) {
-		struct buse_tag *tag = &q->tags[tag_nr];
-
-		if (tag->state != BUSE_TAG_DELIVERED)
-			continue;
-		q->nr_delivered--;
-		buse_pool_put(q, tag);
-		buse_pending_push(q, tag_nr);
-	}
-}
-
-static int buse_by_sequence(const void *a, const void *b, const void *priv)
-{
-	const struct buse_tag *tags = priv;
-	u64 left = tags[*(const u16 *)a].sequence;
-	u64 right = tags[*(const u16 *)b].sequence;
-
-	return left < right ? -1 : left > right;
-}
-
-/* Brings the pending FIFO into the order of arrival. Under q->lock. */
-static void buse_pending_sort(struct buse_queue *q)
-{
-	u32 tag_nr;
-
-	q->pending_head = 0;
-	WRITE_ONCE(q->pending_count, 0);
-	for (tag_nr = 0; tag_nr < q->dev->params.queue_depth; tag_nr++)
-		if (q->tags[tag_nr].state == BUSE_TAG_PENDING)
-			buse_pending_push(q, tag_nr);
-	sort_r(q->pending, q->pending_count, sizeof(*q->pending),
-	       buse_by_sequence, NULL, q->tags);
-}
-
-int buse_queue_attach(struct buse_queue *q, struct buse_file *file)
-{
-	int ret = 0;
-
-	spin_lock(&q->lock);
-	if (q->dev->dying) {
-		ret = -ENODEV;
-	} else if (q->server) {
-		ret = -EBUSY;
-	} else {
-		/*
-		 * No file, so no task in ENTER: no tag is COPYING, and a tag
-		 * that is COMPLETING holds no data memory.
-		 */
-		q->server = file;
-		q->header->sq_tail = 0;
-		q->header->cq_tail = 0;
-		q->cq_head = 0;
-		q->tail = 0;
-		WRITE_ONCE(q->published, 0);
-		buse_pool_reset(q);
-		buse_pending_sort(q);
-		q->failing = false;
-		q->live = true;
-	}
-	spin_unlock(&q->lock);
-	return ret;
-}
-
-/* The attached file is closed. Returns whether that parked the queue. */
-bool buse_queue_detach(struct buse_queue *q)
-{
-	bool parked;
-
-	spin_lock(&q->lock);
-	parked = q->live;
-	if (parked)
-		buse_queue_park(q);
-	q->server = NULL;
-	spin_unlock(&q->lock);
-	return parked;
+	lane->queue = q;
+	lane->index = index;
+	lane->header = rings;
+	lane->sq = rings + q->dev->sq_offset;
+	lane->cq = rings + q->dev->cq_offset;
+	mutex_init(&lane->cq_mutex);
+	init_waitqueue_head(&lane->wait);
+	init_waitqueue_head(&lane->standby_wait);
 }
 
 int buse_queue_init(struct buse_device *dev, u32 index)
 {
 	struct buse_queue *q = &dev->queues[index];
+	u32 i;
 
 	q->dev = dev;
 	spin_lock_init(&q->lock);
-	mutex_init(&q->cq_mutex);
-	init_waitqueue_head(&q->wait);
+	mutex_init(&q->succession);
+	q->lanes = kvcalloc(dev->params.servers_per_queue, sizeof(*q->lanes),
+			    GFP_KERNEL);
 	q->tags = kvcalloc(dev->params.queue_depth, sizeof(*q->tags),
 			   GFP_KERNEL);
 	q->pending = kvcalloc(dev->ring_entries, sizeof(*q->pending),
 			      GFP_KERNEL);
 	q->chunk_map = bitmap_zalloc(dev->nr_chunks, GFP_KERNEL);
 	q->map = vmalloc_user(dev->map_bytes);	/* zeroed */
-	if (!q->tags || !q->pending || !q->chunk_map || !q->map)
+	if (!q->lanes || !q->tags || !q->pending || !q->chunk_map || !q->map)
 		return -ENOMEM;
-	q->header = q->map;
-	q->sq = q->map + dev->sq_offset;
-	q->cq = q->map + dev->cq_offset;
+	q->nr_lanes = dev->params.servers_per_queue;
+	for (i = 0; i < q->nr_lanes; i++)
+		buse_lane_init(q, i);
 	return 0;
 }
 
@@ -480,4 +447,5 @@ void buse_queue_free(struct buse_queue *q)
 	bitmap_free(q->chunk_map);
 	kvfree(q->pending);
 	kvfree(q->tags);
+	kvfree(q->lanes);
 }

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/busecN: the end of a device that its servers open. */
 #include <linux/fs.h>
-#include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 
-#include "compat.h"
 #include "core.h"
 
 #define BUSE_ENTER_ARG_MASK \
@@ -30,91 +27,97 @@ static int buse_open(struct inode *inode, struct file *filp)
 		return -ENXIO;
 	}
 	mutex_init(&file->mutex);
+	buse_mapping_init(file, filp);
 	filp->private_data = file;
 	return 0;
 }
 
-/* Runs in the dying server, possibly: nothing here waits for anything. */
+/* Runs in the dying server, possibly: waits for bounded work only. */
 static int buse_release(struct inode *inode, struct file *filp)
 {
 	struct buse_file *file = filp->private_data;
 
-	if (file->queue && buse_queue_detach(file->queue))
-		buse_device_parked(file->dev);
+	if (file->lane)
+		buse_file_detach(file);
 	buse_device_put(file->dev);
 	kfree(file);
 	return 0;
 }
 
-/* The attached queue, or NULL. */
-static struct buse_queue *buse_queue_of(struct buse_file *file)
+/* The attached lane, or NULL. */
+static struct buse_lane *buse_lane_of(struct buse_file *file)
 {
-	/* Pairs with the release in buse_attach(). */
-	return smp_load_acquire(&file->queue);
+	/* Pairs with the release in buse_file_attach(). */
+	return smp_load_acquire(&file->lane);
+}
+
+static bool buse_attach_ok(const struct buse_attach *a,
+			   const struct buse_params *p)
+{
+	switch (a->flags) {
+	case 0:
+		if (a->lane)
+			return false;
+		break;
+	case BUSE_ATTACH_LANE:
+	case BUSE_ATTACH_TAKE_OVER:
+	case BUSE_ATTACH_STANDBY:
+		break;
+	default:
+		return false;
+	}
+	return a->abi_version == BUSE_ABI_VERSION && a->queue < p->nr_queues &&
+	       a->lane < p->servers_per_queue &&
+	       !memchr_inv(a->reserved, 0, sizeof(a->reserved));
 }
 
 static long buse_attach(struct buse_file *file, void __user *argp)
 {
 	struct buse_device *dev = file->dev;
 	struct buse_attach a;
+	u32 rings;
 	long ret;
 
 	if (copy_from_user(&a, argp, sizeof(a)))
 		return -EFAULT;
-	if (a.abi_version != BUSE_ABI_VERSION ||
-	    a.queue >= dev->params.nr_queues ||
-	    memchr_inv(a.reserved, 0, sizeof(a.reserved)))
+	if (!buse_attach_ok(&a, &dev->params))
 		return -EINVAL;
+	mutex_lock(&file->mutex);
+	ret = file->lane ? -EBUSY :
+		buse_file_attach(file, &dev->queues[a.queue], a.flags, a.lane);
+	mutex_unlock(&file->mutex);
+	if (ret)
+		return ret;
+
+	a.lane = file->lane->index;
+	rings = a.lane * dev->lane_bytes;
 	a.map_bytes = dev->map_bytes;
 	a.ring_entries = dev->ring_entries;
 	a.queue_depth = dev->params.queue_depth;
-	a.sq_offset = dev->sq_offset;
-	a.cq_offset = dev->cq_offset;
+	a.header_offset = rings;
+	a.sq_offset = rings + dev->sq_offset;
+	a.cq_offset = rings + dev->cq_offset;
 	a.data_offset = dev->data_offset;
-
-	mutex_lock(&file->mutex);
-	if (file->queue)
-		ret = -EBUSY;
-	else if (copy_to_user(argp, &a, sizeof(a)))
-		ret = -EFAULT;
-	else
-		ret = buse_queue_attach(&dev->queues[a.queue], file);
-	if (!ret)
-		/* Publishes file->queue to ENTER, mmap and poll. */
-		smp_store_release(&file->queue, &dev->queues[a.queue]);
-	mutex_unlock(&file->mutex);
-	return ret;
+	if (!copy_to_user(argp, &a, sizeof(a)))
+		return 0;
+	/* The caller cannot know what it serves. */
+	buse_file_detach(file);
+	return -EFAULT;
 }
 
-/* Why a server cannot go on, or 0. */
-static int buse_server_error(struct buse_queue *q)
+static long buse_break(struct buse_file *file)
 {
-	if (unlikely(READ_ONCE(q->dev->dying)))
-		return -ENODEV;
-	return unlikely(!READ_ONCE(q->live)) ? -EPROTO : 0;
-}
-
-static int buse_break(struct buse_queue *q)
-{
-	bool parked;
-
-	spin_lock(&q->lock);
-	parked = q->live;
-	if (parked)
-		buse_queue_park(q);
-	spin_unlock(&q->lock);
-	if (parked) {
-		pr_warn_ratelimited("buse%u: a server (%s, pid %d) broke the ring protocol, its queue is parked\n",
-				    q->dev->index, current->comm,
-				    task_pid_nr(current));
-		wake_up_poll(&q->wait, EPOLLIN | EPOLLERR | EPOLLHUP);
-		buse_device_parked(q->dev);
-	}
+	if (!buse_file_break(file))
+		return buse_file_error(file);
+	pr_warn_ratelimited("buse%u: a server (%s, pid %d) broke the ring protocol and is cut off\n",
+			    file->dev->index, current->comm,
+			    task_pid_nr(current));
 	return -EPROTO;
 }
 
 /* Cheaper than sleeping where another CPU may bring work soon. */
-static bool buse_spin(struct buse_queue *q, u32 head, u64 spin_us)
+static bool buse_spin(struct buse_file *file, struct buse_lane *lane, u32 head,
+		      u64 spin_us)
 {
 	u64 end;
 
@@ -122,7 +125,7 @@ static bool buse_spin(struct buse_queue *q, u32 head, u64 spin_us)
 		return false;
 	end = local_clock() + spin_us * NSEC_PER_USEC;
 	do {
-		if (buse_queue_ready(q, head) || buse_server_error(q))
+		if (buse_lane_ready(lane, head) || buse_file_error(file))
 			return true;
 		if (need_resched() || signal_pending(current))
 			return false;
@@ -131,17 +134,17 @@ static bool buse_spin(struct buse_queue *q, u32 head, u64 spin_us)
 	return false;
 }
 
-static int buse_wait(struct buse_queue *q, u32 head)
+static int buse_wait(struct buse_file *file, struct buse_lane *lane, u32 head)
 {
 	DEFINE_WAIT(wait);
 	int ret = 0;
 
 	for (;;) {
-		prepare_to_wait(&q->wait, &wait, TASK_INTERRUPTIBLE);
-		WRITE_ONCE(q->need_wake, 1);
-		/* Pairs with buse_queue_kick(). */
+		prepare_to_wait(&lane->wait, &wait, TASK_INTERRUPTIBLE);
+		WRITE_ONCE(lane->need_wake, 1);
+		/* Pairs with buse_lane_kick(). */
 		smp_mb();
-		if (buse_queue_ready(q, head) || buse_server_error(q))
+		if (buse_lane_ready(lane, head) || buse_file_error(file))
 			break;
 		if (signal_pending(current)) {
 			ret = -EINTR;
@@ -149,37 +152,52 @@ static int buse_wait(struct buse_queue *q, u32 head)
 		}
 		schedule();
 	}
-	finish_wait(&q->wait, &wait);
+	finish_wait(&lane->wait, &wait);
 	return ret;
+}
+
+/* What an ENTER that finds this error does about it. */
+static int buse_enter_error(struct buse_file *file, struct buse_lane *lane,
+			    int error, u64 arg)
+{
+	if (error != -EAGAIN || arg & BUSE_ENTER_NOWAIT)
+		return error;
+	if (wait_event_interruptible(lane->standby_wait,
+				     buse_file_error(file) != -EAGAIN))
+		return -EINTR;
+	return buse_file_error(file);
 }
 
 static long buse_enter(struct buse_file *file, u64 arg)
 {
-	struct buse_queue *q = buse_queue_of(file);
+	struct buse_lane *lane = buse_lane_of(file);
 	u64 spin_us = arg >> BUSE_ENTER_SPIN_SHIFT & BUSE_ENTER_SPIN_MAX_US;
 	u32 head = (u32)arg;
 	bool yielded = false;
 	int drained, ret;
 
-	if (unlikely(!q))
+	if (unlikely(!lane))
 		return -ENOTCONN;
 	if (unlikely(arg & ~BUSE_ENTER_ARG_MASK))
 		return -EINVAL;
-	ret = buse_server_error(q);
+	ret = buse_file_error(file);
+	if (unlikely(ret))
+		ret = buse_enter_error(file, lane, ret, arg);
 	if (unlikely(ret))
 		return ret;
-	drained = buse_queue_drain(q);
-	if (unlikely(drained < 0 ||
-		     READ_ONCE(q->published) - head > q->dev->ring_entries))
-		return buse_break(q);
+	drained = buse_lane_drain(lane);
+	if (unlikely(drained < 0 || READ_ONCE(lane->published) - head >
+				    file->dev->ring_entries))
+		return buse_break(file);
 	WRITE_ONCE(file->head, head);
 
 	for (;;) {
-		buse_queue_deliver(q);
-		ret = buse_server_error(q);
+		buse_lane_deliver(lane);
+		ret = buse_file_error(file);
 		if (unlikely(ret))
-			return ret;
-		if (READ_ONCE(q->published) != head || arg & BUSE_ENTER_NOWAIT)
+			break;
+		if (READ_ONCE(lane->published) != head ||
+		    arg & BUSE_ENTER_NOWAIT)
 			return 0;
 		/*
 		 * The submitters that our completions or our own wake-up
@@ -191,12 +209,15 @@ static long buse_enter(struct buse_file *file, u64 arg)
 			yield();
 			continue;
 		}
-		if (buse_spin(q, head, spin_us))
+		if (buse_spin(file, lane, head, spin_us))
 			continue;
-		ret = buse_wait(q, head);
+		ret = buse_wait(file, lane, head);
 		if (ret)
 			return ret;
 	}
+	/* What was just delivered may be the successor's. */
+	buse_lane_kick(lane);
+	return ret;
 }
 
 static long buse_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
@@ -208,6 +229,10 @@ static long buse_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		return buse_enter(file, arg);
 	case BUSE_SRV_ATTACH:
 		return buse_attach(file, (void __user *)arg);
+	case BUSE_SRV_RELEASE:
+		if (arg)
+			return -EINVAL;
+		return buse_lane_of(file) ? buse_file_release(file) : -ENOTCONN;
 	default:
 		return -ENOTTY;
 	}
@@ -216,32 +241,24 @@ static long buse_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 static __poll_t buse_poll(struct file *filp, poll_table *wait)
 {
 	struct buse_file *file = filp->private_data;
-	struct buse_queue *q = buse_queue_of(file);
+	struct buse_lane *lane = buse_lane_of(file);
+	int error;
 
-	if (!q)
+	if (!lane)
 		return EPOLLERR;
-	poll_wait(filp, &q->wait, wait);
-	WRITE_ONCE(q->need_wake, 1);
-	/* Pairs with buse_queue_kick(). */
-	smp_mb();
-	if (buse_server_error(q))
+	if (buse_file_error(file) == -EAGAIN)
+		poll_wait(filp, &lane->standby_wait, wait);
+	poll_wait(filp, &lane->wait, wait);
+	error = buse_file_error(file);
+	if (error == -EAGAIN)
+		return 0;
+	if (error)
 		return EPOLLERR | EPOLLHUP;
-	return buse_queue_ready(q, READ_ONCE(file->head)) ?
-		EPOLLIN | EPOLLRDNORM : 0;
-}
-
-static int buse_mmap(struct file *filp, struct vm_area_struct *vma)
-{
-	struct buse_file *file = filp->private_data;
-	struct buse_queue *q = buse_queue_of(file);
-
-	if (!q)
-		return -ENOTCONN;
-	if (vma->vm_pgoff || !(vma->vm_flags & VM_SHARED) ||
-	    vma->vm_end - vma->vm_start != q->dev->map_bytes)
-		return -EINVAL;
-	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
-	return remap_vmalloc_range(vma, q->map, 0);
+	WRITE_ONCE(lane->need_wake, 1);
+	/* Pairs with buse_lane_kick(). */
+	smp_mb();
+	return buse_lane_ready(lane, READ_ONCE(file->head)) ?
+		EPOLLIN | EPOLLRDNORM | EPOLLOUT : EPOLLOUT;
 }
 
 const struct file_operations buse_server_fops = {

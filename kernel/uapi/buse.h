@@ -24,10 +24,15 @@
 #define BUSE_MAX_DEVICES	4096
 #define BUSE_MAX_QUEUES		64
 #define BUSE_MAX_QUEUE_DEPTH	1024
+#define BUSE_MAX_SERVERS_PER_QUEUE 8
 #define BUSE_MAX_IO_BYTES	(4U << 20)
 #define BUSE_MAX_POOL_BYTES	(256U << 20)
 
 #define BUSE_INDEX_ANY		0xffffffffU
+
+/* Values of buse_params.park_limit_ms that are not a time. */
+#define BUSE_PARK_FOR_EVER	0U		/* I/O waits for the next server */
+#define BUSE_PARK_FAIL_FAST	0xffffffffU	/* no server: I/O fails at once */
 
 /* Device attributes, struct buse_params.attributes. */
 #define BUSE_ATTR_READ_ONLY	(1U << 0)
@@ -55,8 +60,9 @@ struct buse_params {
 	__u32 nr_queues;		/* (*) hardware queues */
 	__u32 queue_depth;		/* (*) requests in flight per queue */
 	__u32 pool_bytes;		/* (*) data memory per queue */
-	__u32 park_limit_ms;		/* 0: wait for a new server for ever */
-	__u32 reserved[4];
+	__u32 park_limit_ms;		/* I/O fails after it, or BUSE_PARK_* */
+	__u32 servers_per_queue;	/* (*) 1: lanes, see struct buse_attach */
+	__u32 reserved[3];
 };
 
 /* Device states, struct buse_info.state. */
@@ -67,6 +73,8 @@ enum buse_state {
 	BUSE_STATE_FAILING	= 3,	/* park limit ran out: I/O gets EIO */
 	BUSE_STATE_STOPPED	= 4,	/* the disk is gone, destroy is next */
 };
+
+#define BUSE_INFO_QUIESCED	(1U << 0)	/* by BUSE_CTL_QUIESCE */
 
 struct buse_info {
 	__u32 index;
@@ -81,19 +89,27 @@ struct buse_info {
 	__u64 stale_completions;	/* ignored: wrong tag or generation */
 	struct buse_params params;
 	char name[BUSE_NAME_LEN];	/* unique, printable, no '/' */
-	__u32 reserved[4];
+	__u32 flags;			/* out: BUSE_INFO_* */
+	__u32 reserved[3];
 };
 
 /* BUSE_CTL_CREATE: in index (or BUSE_INDEX_ANY), name, params; out all. */
 /* BUSE_CTL_INFO: in index; out all. */
 
-/* BUSE_CTL_START, _STOP, _DESTROY, _RESIZE. */
+/*
+ * The other calls but LIST. `value` is, with
+ *   RESIZE	the new size in bytes
+ *   SET_POLICY	the new park_limit_ms, in force at once, also for what waits
+ *   QUIESCE	the longest time to wait in ms, 1 to BUSE_QUIESCE_MAX_MS
+ * and 0 with the others.
+ */
+#define BUSE_QUIESCE_MAX_MS	(24U * 3600 * 1000)
 #define BUSE_STOP_FORCE		(1U << 0)	/* fail I/O first, ignore openers */
 
 struct buse_command {
 	__u32 index;
 	__u32 flags;			/* BUSE_STOP_FORCE with STOP, else 0 */
-	__u64 value;			/* new size in bytes with RESIZE, else 0 */
+	__u64 value;			/* see above */
 };
 
 /* BUSE_CTL_LIST: indices >= first, ascending, at most BUSE_LIST_MAX. */
@@ -112,20 +128,45 @@ struct buse_list {
 #define BUSE_CTL_INFO		_IOWR('B', 0x05, struct buse_info)
 #define BUSE_CTL_LIST		_IOWR('B', 0x06, struct buse_list)
 #define BUSE_CTL_RESIZE		_IOW('B', 0x07, struct buse_command)
+#define BUSE_CTL_SET_POLICY	_IOW('B', 0x08, struct buse_command)
+/*
+ * Holds new requests back and returns when no server holds one: ETIMEDOUT (and
+ * as before) when that takes too long, EBUSY when it is quiesced already,
+ * ECANCELED when somebody resumed it meanwhile. Lasts until UNQUIESCE, beyond
+ * the caller's death.
+ */
+#define BUSE_CTL_QUIESCE	_IOW('B', 0x09, struct buse_command)
+#define BUSE_CTL_UNQUIESCE	_IOW('B', 0x0a, struct buse_command)
 
 /*
- * Server end. One open file of /dev/busecN serves one queue, chosen once by
- * BUSE_SRV_ATTACH; then mmap(0, map_bytes) gives the queue's shared memory:
+ * Server end. One open file of /dev/busecN serves one lane of one queue, chosen
+ * once by BUSE_SRV_ATTACH. A queue has buse_params.servers_per_queue lanes, each
+ * a ring pair of its own; a request goes to one of them. mmap(0, map_bytes)
+ * gives the queue's shared memory, in which the lane uses:
  *
- *   0            struct buse_ring_header
- *   sq_offset    struct buse_request[ring_entries]     kernel -> server
- *   cq_offset    struct buse_completion[ring_entries]  server -> kernel
- *   data_offset  request data, found by buse_request.data_offset
+ *   header_offset  struct buse_ring_header
+ *   sq_offset      struct buse_request[ring_entries]     kernel -> server
+ *   cq_offset      struct buse_completion[ring_entries]  server -> kernel
+ *   data_offset    request data, found by buse_request.data_offset
  *
- * When the last file attached to a queue is closed, the queue's requests stay
- * with the kernel and are delivered again, with new generations, to the next
- * file that attaches.
+ * When a file is closed, what it held is delivered to the queue's other lanes,
+ * or, without any, waits for the next file that attaches. Deliveries after the
+ * first have a new generation.
+ *
+ * Without flags ATTACH takes a free lane, or fails with EBUSY. With a flag it
+ * concerns the lane named in `lane`:
+ *   LANE	take it if it is free
+ *   TAKE_OVER	take it in any case: the present server is cut off at once; its
+ *		calls give ESTALE, its mapping SIGBUS, its completions count for
+ *		nothing, and what it held is delivered again, here
+ *   STANDBY	take it if it is free, else as soon as its server is gone. Until
+ *		then ENTER waits (EAGAIN with NOWAIT); the rings may not be read
+ *		before an ENTER has returned 0 or poll() has said POLLOUT
  */
+#define BUSE_ATTACH_LANE	(1U << 0)
+#define BUSE_ATTACH_TAKE_OVER	(1U << 1)
+#define BUSE_ATTACH_STANDBY	(1U << 2)
+
 struct buse_attach {
 	__u32 queue;			/* in */
 	__u32 abi_version;		/* in: BUSE_ABI_VERSION */
@@ -135,7 +176,10 @@ struct buse_attach {
 	__u32 sq_offset;		/* out */
 	__u32 cq_offset;		/* out */
 	__u32 data_offset;		/* out */
-	__u32 reserved[3];
+	__u32 header_offset;		/* out */
+	__u32 flags;			/* in: at most one BUSE_ATTACH_* */
+	__u32 lane;			/* in with a flag, else 0; out */
+	__u32 reserved[4];
 };
 
 /*
@@ -145,7 +189,10 @@ struct buse_attach {
  * time to spin before sleeping, in microseconds, in bits 40-55.
  * Returns 0 when there is something to serve or BUSE_ENTER_NOWAIT was given.
  * EINTR: a signal came. ENODEV: the device is being destroyed, close the file.
- * EPROTO: the server broke the protocol, its queue is parked; close the file.
+ * EPROTO: the server broke the protocol and is cut off; close the file.
+ * ESTALE: a successor has taken over; close the file.
+ * ESHUTDOWN: after RELEASE, the last request is answered; close the file.
+ * EAGAIN: a standby with NOWAIT whose turn has not come.
  */
 #define BUSE_ENTER_NOWAIT	(1ULL << 32)
 #define BUSE_ENTER_SPIN_SHIFT	40
@@ -153,6 +200,12 @@ struct buse_attach {
 
 #define BUSE_SRV_ATTACH		_IOWR('B', 0x41, struct buse_attach)
 #define BUSE_SRV_ENTER		_IO('B', 0x42)
+
+/*
+ * BUSE_SRV_RELEASE: nothing more is delivered to this file. The server answers
+ * what it holds, ENTERs until that gives ESHUTDOWN, and closes. Argument 0.
+ */
+#define BUSE_SRV_RELEASE	_IO('B', 0x43)
 
 /* Head and tail count for ever, modulo 2^32; mask with ring_entries - 1. */
 struct buse_ring_header {
@@ -203,7 +256,7 @@ BUSE_ABI_ASSERT(sizeof(struct buse_params) == 72);
 BUSE_ABI_ASSERT(sizeof(struct buse_info) == 264);
 BUSE_ABI_ASSERT(sizeof(struct buse_command) == 16);
 BUSE_ABI_ASSERT(sizeof(struct buse_list) == 256);
-BUSE_ABI_ASSERT(sizeof(struct buse_attach) == 48);
+BUSE_ABI_ASSERT(sizeof(struct buse_attach) == 64);
 BUSE_ABI_ASSERT(sizeof(struct buse_ring_header) == 128);
 BUSE_ABI_ASSERT(sizeof(struct buse_request) == 32);
 BUSE_ABI_ASSERT(sizeof(struct buse_completion) == 16);

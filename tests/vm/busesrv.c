@@ -3,9 +3,11 @@
  * The module's test server, against the ABI header alone.
  *
  *   busesrv create NAME SIZE_BYTES [member=value ...]   prints the index
- *   busesrv start|destroy|info INDEX
+ *   busesrv start|destroy|info|unquiesce INDEX
  *   busesrv stop INDEX [force]
  *   busesrv resize INDEX SIZE_BYTES
+ *   busesrv policy INDEX PARK_LIMIT_MS
+ *   busesrv quiesce INDEX TIMEOUT_MS
  *   busesrv list
  *   busesrv serve INDEX [option=value ...]              prints "serving", runs until ENODEV
  *       file=PATH      data, survives the server (default: none, reads give zeroes)
@@ -13,7 +15,13 @@
  *       delay_us=N     sleep before each answer
  *       spin_us=N      spin in ENTER
  *       fail=ERRNO     answer every read and write with it
+ *       keep_slots     answer reads without touching their data
  *       hostile=SEED   answer with rubbish, for rounds=N rounds
+ *       queue=N        that queue only
+ *       lanes=N        so many lanes of each queue, a thread for each
+ *       lane=N         that lane only
+ *       take_over, standby   how to attach
+ *     SIGTERM: answers what it holds and ends. Its mapping revoked: exit code ESTALE.
  *   busesrv stats PATH                                  prints the counters
  *
  * Exit codes: 0; 1 usage; otherwise the errno of the failed call.
@@ -21,9 +29,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,18 +39,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernel/uapi/buse.h"
+#include "tests/vm/busesrv.h"
 
-enum { READS, WRITES, FLUSHES, FUAS, DISCARDS, ZEROES, NO_UNMAPS, REDELIVERED, COUNTERS };
-static const char* const counter_names[COUNTERS] = {
-    "reads", "writes", "flushes", "fuas", "discards", "zeroes", "no_unmaps", "redelivered"};
+struct buse_info info;
 
-static struct buse_info info;
-static char* data;
-static uint64_t own_counters[COUNTERS], *counters = own_counters;
-static long delay_us, spin_us, fail_errno, hostile, rounds = 2000;
-
-static void die(const char* what) {
+void die(const char* what) {
   int error = errno;
   fprintf(stderr, "busesrv: %s: %s\n", what, strerror(error));
   exit(error ? error : 1);
@@ -83,7 +81,7 @@ static void create(int argc, char** argv) {
         MEMBER(attributes),   MEMBER(logical_block_bytes), MEMBER(physical_block_bytes),
         MEMBER(max_io_bytes), MEMBER(nr_queues),           MEMBER(queue_depth),
         MEMBER(pool_bytes),   MEMBER(park_limit_ms),       MEMBER(io_opt_bytes),
-        MEMBER(reserved)};
+        MEMBER(servers_per_queue), MEMBER(reserved)};
     char* value = strchr(argv[a], '=');
     size_t m;
     if (!value) exit(1);
@@ -101,10 +99,11 @@ static void show(void) {
   static const char* const states[] = {"created", "live", "parked", "failing", "stopped"};
   printf(
       "index=%u state=%s openers=%u servers=%u size=%llu queues=%u depth=%u max_io=%u pool=%u "
-      "redelivered=%llu stale=%llu name=%s\n",
+      "redelivered=%llu stale=%llu lanes=%u quiesced=%u park_limit_ms=%u name=%s\n",
       info.index, info.state < 5 ? states[info.state] : "?", info.openers, info.servers,
       info.params.size_bytes, info.params.nr_queues, info.params.queue_depth,
       info.params.max_io_bytes, info.params.pool_bytes, info.redelivered, info.stale_completions,
+      info.params.servers_per_queue, info.flags & BUSE_INFO_QUIESCED, info.params.park_limit_ms,
       info.name);
 }
 
@@ -117,111 +116,7 @@ static void list(void) {
   } while (l.count == BUSE_LIST_MAX);
 }
 
-static void count(int counter) { __atomic_add_fetch(&counters[counter], 1, __ATOMIC_RELAXED); }
-
-static int answer(const struct buse_request* r, char* slot) {
-  if (r->flags & BUSE_REQ_REDELIVERED) count(REDELIVERED);
-  if (r->op != BUSE_OP_FLUSH && r->offset + r->length > info.params.size_bytes) {
-    fprintf(stderr, "busesrv: request out of range\n");
-    return -EINVAL;
-  }
-  switch (r->op) {
-    case BUSE_OP_READ:
-      count(READS);
-      if (fail_errno) return -(int)fail_errno;
-      if (data)
-        memcpy(slot, data + r->offset, r->length);
-      else
-        memset(slot, 0, r->length);
-      return 0;
-    case BUSE_OP_WRITE:
-      count(WRITES);
-      if (r->flags & BUSE_REQ_FUA) count(FUAS);
-      if (fail_errno) return -(int)fail_errno;
-      if (data) memcpy(data + r->offset, slot, r->length);
-      return 0;
-    case BUSE_OP_FLUSH:
-      count(FLUSHES);
-      return 0;
-    case BUSE_OP_DISCARD:
-    case BUSE_OP_WRITE_ZEROES:
-      count(r->op == BUSE_OP_DISCARD ? DISCARDS : ZEROES);
-      if (r->flags & BUSE_REQ_NO_UNMAP) count(NO_UNMAPS);
-      if (data) memset(data + r->offset, 0, r->length);
-      return 0;
-    default:
-      return -EOPNOTSUPP;
-  }
-}
-
-struct queue {
-  int fd;
-  struct buse_attach attach;
-  char* map;
-};
-
-static void be_hostile(struct queue* q, unsigned seed) {
-  struct buse_ring_header* h = (void*)q->map;
-  struct buse_completion* cq = (void*)(q->map + q->attach.cq_offset);
-  for (long round = 0; round < rounds; round++) {
-    unsigned n = rand_r(&seed) % (q->attach.ring_entries + 2);
-    for (unsigned i = 0; i < n; i++) {
-      struct buse_completion* c = &cq[(h->cq_tail + i) & (q->attach.ring_entries - 1)];
-      c->tag = rand_r(&seed) % 4 ? rand_r(&seed) % q->attach.queue_depth : (unsigned)rand_r(&seed);
-      c->generation = rand_r(&seed) % 8;
-      c->result = rand_r(&seed) % 3 ? 0 : (int)rand_r(&seed);
-    }
-    switch (rand_r(&seed) % 128) {
-      case 0:
-        memset(q->map, rand_r(&seed), q->attach.data_offset);
-        break;
-      case 1:
-        h->cq_tail = rand_r(&seed);
-        break;
-      case 2:
-        h->sq_tail = rand_r(&seed);
-        break;
-      default:
-        __atomic_store_n(&h->cq_tail, h->cq_tail + n, __ATOMIC_RELEASE);
-    }
-    // A head that was never published ends the game at once: only now and then.
-    uint32_t head = rand_r(&seed) % 256 ? h->sq_tail : (unsigned)rand_r(&seed);
-    if (ioctl(q->fd, BUSE_SRV_ENTER, head | BUSE_ENTER_NOWAIT) && errno == EPROTO) break;
-  }
-}
-
-static void* serve_queue(void* argument) {
-  struct queue* q = argument;
-  struct buse_ring_header* h = (void*)q->map;
-  struct buse_request* sq = (void*)(q->map + q->attach.sq_offset);
-  struct buse_completion* cq = (void*)(q->map + q->attach.cq_offset);
-  uint32_t mask = q->attach.ring_entries - 1, head = 0, cq_tail = 0;
-  struct sched_param batch = {0};
-
-  sched_setscheduler(0, SCHED_BATCH, &batch);
-  if (hostile) {
-    be_hostile(q, hostile + q->attach.queue);
-    return NULL;
-  }
-  for (;;) {
-    uint32_t tail = __atomic_load_n(&h->sq_tail, __ATOMIC_ACQUIRE);
-    for (; head != tail; head++) {
-      const struct buse_request* r = &sq[head & mask];
-      struct buse_completion* c = &cq[cq_tail++ & mask];
-      if (delay_us) usleep(delay_us);
-      *c = (struct buse_completion){
-          .tag = r->tag, .generation = r->generation, .result = answer(r, q->map + r->data_offset)};
-    }
-    __atomic_store_n(&h->cq_tail, cq_tail, __ATOMIC_RELEASE);
-    if (ioctl(q->fd, BUSE_SRV_ENTER, head | (uint64_t)spin_us << BUSE_ENTER_SPIN_SHIFT) &&
-        errno != EINTR) {
-      if (errno == ENODEV) return NULL;
-      die("enter");
-    }
-  }
-}
-
-static void* map_file(const char* path, uint64_t bytes) {
+void* map_file(const char* path, uint64_t bytes) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   void* p;
   if (fd < 0 || ftruncate(fd, bytes)) die(path);
@@ -231,39 +126,23 @@ static void* map_file(const char* path, uint64_t bytes) {
   return p;
 }
 
-static void serve(uint32_t index, int argc, char** argv) {
-  char path[64], text[PATH_MAX];
-  struct queue queues[BUSE_MAX_QUEUES];
-  pthread_t threads[BUSE_MAX_QUEUES];
+void open_lane(struct lane* lane, uint32_t device) {
+  char path[64];
+  snprintf(path, sizeof(path), "/dev/busec%u", device);
+  lane->fd = open(path, O_RDWR | O_CLOEXEC);
+  if (lane->fd < 0) die(path);
+}
 
-  get_info(index);
-  for (int a = 0; a < argc; a++) {
-    if (sscanf(argv[a], "file=%4095s", text) == 1)
-      data = map_file(text, info.params.size_bytes);
-    else if (sscanf(argv[a], "stats=%4095s", text) == 1)
-      counters = map_file(text, sizeof(own_counters));
-    else if (sscanf(argv[a], "delay_us=%ld", &delay_us) != 1 &&
-             sscanf(argv[a], "spin_us=%ld", &spin_us) != 1 &&
-             sscanf(argv[a], "fail=%ld", &fail_errno) != 1 &&
-             sscanf(argv[a], "hostile=%ld", &hostile) != 1 &&
-             sscanf(argv[a], "rounds=%ld", &rounds) != 1)
-      exit(1);
-  }
-  snprintf(path, sizeof(path), "/dev/busec%u", index);
-  for (uint32_t i = 0; i < info.params.nr_queues; i++) {
-    struct queue* q = &queues[i];
-    *q = (struct queue){.attach = {.queue = i, .abi_version = BUSE_ABI_VERSION}};
-    q->fd = open(path, O_RDWR | O_CLOEXEC);
-    if (q->fd < 0) die(path);
-    if (ioctl(q->fd, BUSE_SRV_ATTACH, &q->attach)) die("attach");
-    q->map = mmap(NULL, q->attach.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, q->fd, 0);
-    if (q->map == MAP_FAILED) die("mmap");
-  }
-  for (uint32_t i = 0; i < info.params.nr_queues; i++)
-    if ((errno = pthread_create(&threads[i], NULL, serve_queue, &queues[i]))) die("thread");
-  printf("serving\n");
-  fflush(stdout);
-  for (uint32_t i = 0; i < info.params.nr_queues; i++) pthread_join(threads[i], NULL);
+void attach_lane(struct lane* lane, uint32_t queue, uint32_t flags, uint32_t lane_number) {
+  struct buse_attach* a = &lane->attach;
+  *a = (struct buse_attach){
+      .queue = queue, .abi_version = BUSE_ABI_VERSION, .flags = flags, .lane = lane_number};
+  if (ioctl(lane->fd, BUSE_SRV_ATTACH, a)) die("attach");
+  lane->map = mmap(NULL, a->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, lane->fd, 0);
+  if (lane->map == MAP_FAILED) die("mmap");
+  lane->header = (void*)(lane->map + a->header_offset);
+  lane->sq = (void*)(lane->map + a->sq_offset);
+  lane->cq = (void*)(lane->map + a->cq_offset);
 }
 
 int main(int argc, char** argv) {
@@ -285,11 +164,16 @@ int main(int argc, char** argv) {
   else if (!strcmp(verb, "info") && argc == 3)
     get_info(index), show();
   else if (!strcmp(verb, "serve") && argc > 2)
-    serve(index, argc - 3, argv + 3);
-  else if (!strcmp(verb, "stats") && argc == 3) {
-    counters = map_file(argv[2], sizeof(own_counters));
-    for (int i = 0; i < COUNTERS; i++) printf("%s=%lu\n", counter_names[i], counters[i]);
-  } else
+    get_info(index), serve(index, argc - 3, argv + 3);
+  else if (!strcmp(verb, "policy") && argc == 4)
+    command(BUSE_CTL_SET_POLICY, verb, index, 0, strtoull(argv[3], NULL, 0));
+  else if (!strcmp(verb, "quiesce") && argc == 4)
+    command(BUSE_CTL_QUIESCE, verb, index, 0, strtoull(argv[3], NULL, 0));
+  else if (!strcmp(verb, "unquiesce") && argc == 3)
+    command(BUSE_CTL_UNQUIESCE, verb, index, 0, 0);
+  else if (!strcmp(verb, "stats") && argc == 3)
+    show_counters(argv[2]);
+  else
     return fprintf(stderr, "usage: see the head of tests/vm/busesrv.c\n"), 1;
   return 0;
 }

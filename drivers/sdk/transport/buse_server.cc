@@ -58,7 +58,8 @@ absl::Status BuseQueueServer::CheckLayout() const {
       layout_.cq_offset + uint64_t{layout_.ring_entries} * sizeof(buse_completion);
   if (std::has_single_bit(layout_.ring_entries) && layout_.queue_depth > 0 &&
       layout_.queue_depth <= layout_.ring_entries && sq_end <= layout_.map_bytes &&
-      cq_end <= layout_.map_bytes) {
+      cq_end <= layout_.map_bytes &&
+      layout_.header_offset + sizeof(buse_ring_header) <= layout_.map_bytes) {
     return absl::OkStatus();
   }
   return absl::InternalError("the buse module gave an impossible queue layout");
@@ -68,7 +69,7 @@ absl::Status BuseQueueServer::Open() {
   ASSIGN_OR_RETURN(layout_, kernel_->Attach(index_));
   RETURN_IF_ERROR(CheckLayout());
   ASSIGN_OR_RETURN(memory_, kernel_->Map(layout_.map_bytes));
-  header_ = reinterpret_cast<buse_ring_header*>(memory_);
+  header_ = reinterpret_cast<buse_ring_header*>(memory_ + layout_.header_offset);
   requests_ = reinterpret_cast<const buse_request*>(memory_ + layout_.sq_offset);
   completions_ = reinterpret_cast<buse_completion*>(memory_ + layout_.cq_offset);
   mask_ = layout_.ring_entries - 1;

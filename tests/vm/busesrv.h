@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parts of the module's test server; see busesrv.c for its command line.
+#ifndef DISKD_TESTS_VM_BUSESRV_H_
+#define DISKD_TESTS_VM_BUSESRV_H_
+
+#include <stdint.h>
+
+#include "kernel/uapi/buse.h"
+
+// One lane of a queue, served by one thread.
+struct lane {
+  int fd;
+  struct buse_attach attach;
+  char* map;
+  struct buse_ring_header* header;
+  struct buse_request* sq;
+  struct buse_completion* cq;
+};
+
+extern struct buse_info info;  // of the device served
+
+void die(const char* what) __attribute__((noreturn));
+void* map_file(const char* path, uint64_t bytes);
+void open_lane(struct lane* lane, uint32_t device);
+void attach_lane(struct lane* lane, uint32_t queue, uint32_t flags, uint32_t lane_number);
+
+// busesrv_serve.c
+void serve(uint32_t index, int argc, char** argv);
+void show_counters(const char* path);
+// busesrv_hostile.c
+void be_hostile(struct lane* lane, unsigned seed, long rounds);
+
+#endif  // DISKD_TESTS_VM_BUSESRV_H_

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// The serving side of the module's test server: one thread for each lane.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "tests/vm/busesrv.h"
+
+enum { READS, WRITES, FLUSHES, FUAS, DISCARDS, ZEROES, NO_UNMAPS, REDELIVERED, COUNTERS };
+static const char* const counter_names[COUNTERS] = {
+    "reads", "writes", "flushes", "fuas", "discards", "zeroes", "no_unmaps", "redelivered"};
+
+static char* data;
+static uint64_t own_counters[COUNTERS], *counters = own_counters;
+static long delay_us, spin_us, fail_errno, keep_slots, hostile, rounds = 2000;
+static long lanes = 1, one_lane = -1, one_queue = -1;
+static uint32_t attach_flags;
+static struct lane served[BUSE_MAX_QUEUES * BUSE_MAX_SERVERS_PER_QUEUE];
+static unsigned nr_served;
+
+static void count(int counter) { __atomic_add_fetch(&counters[counter], 1, __ATOMIC_RELAXED); }
+
+void show_counters(const char* path) {
+  counters = map_file(path, sizeof(own_counters));
+  for (int i = 0; i < COUNTERS; i++) printf("%s=%lu\n", counter_names[i], counters[i]);
+}
+
+static int answer(const struct buse_request* r, char* slot) {
+  if (r->flags & BUSE_REQ_REDELIVERED) count(REDELIVERED);
+  if (r->op != BUSE_OP_FLUSH && r->offset + r->length > info.params.size_bytes) {
+    fprintf(stderr, "busesrv: request out of range\n");
+    return -EINVAL;
+  }
+  switch (r->op) {
+    case BUSE_OP_READ:
+      count(READS);
+      if (fail_errno) return -(int)fail_errno;
+      if (data)
+        memcpy(slot, data + r->offset, r->length);
+      else if (!keep_slots)
+        memset(slot, 0, r->length);
+      return 0;
+    case BUSE_OP_WRITE:
+      count(WRITES);
+      if (r->flags & BUSE_REQ_FUA) count(FUAS);
+      if (fail_errno) return -(int)fail_errno;
+      if (data) memcpy(data + r->offset, slot, r->length);
+      return 0;
+    case BUSE_OP_FLUSH:
+      count(FLUSHES);
+      return 0;
+    case BUSE_OP_DISCARD:
+    case BUSE_OP_WRITE_ZEROES:
+      count(r->op == BUSE_OP_DISCARD ? DISCARDS : ZEROES);
+      if (r->flags & BUSE_REQ_NO_UNMAP) count(NO_UNMAPS);
+      if (data) memset(data + r->offset, 0, r->length);
+      return 0;
+    default:
+      return -EOPNOTSUPP;
+  }
+}
+
+// Until it is this lane's turn the rings are somebody else's.
+static int wait_for_turn(struct lane* l) {
+  while (ioctl(l->fd, BUSE_SRV_ENTER, 0UL))
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+static int serve_rings(struct lane* l) {
+  uint32_t mask = l->attach.ring_entries - 1, head = 0, cq_tail = 0;
+  int error = attach_flags == BUSE_ATTACH_STANDBY ? wait_for_turn(l) : 0;
+  while (!error) {
+    uint32_t tail = __atomic_load_n(&l->header->sq_tail, __ATOMIC_ACQUIRE);
+    for (; head != tail; head++) {
+      const struct buse_request* r = &l->sq[head & mask];
+      struct buse_completion* c = &l->cq[cq_tail++ & mask];
+      if (delay_us) usleep(delay_us);
+      *c = (struct buse_completion){
+          .tag = r->tag, .generation = r->generation, .result = answer(r, l->map + r->data_offset)};
+    }
+    __atomic_store_n(&l->header->cq_tail, cq_tail, __ATOMIC_RELEASE);
+    if (ioctl(l->fd, BUSE_SRV_ENTER, head | (uint64_t)spin_us << BUSE_ENTER_SPIN_SHIFT) &&
+        errno != EINTR)
+      error = errno;
+  }
+  return error;
+}
+
+static void* serve_lane(void* argument) {
+  struct lane* l = argument;
+  struct sched_param batch = {0};
+  int error;
+
+  sched_setscheduler(0, SCHED_BATCH, &batch);
+  if (hostile) {
+    be_hostile(l, hostile + l->attach.queue + 100 * l->attach.lane, rounds);
+    return NULL;
+  }
+  error = serve_rings(l);
+  if (error == ESHUTDOWN) {
+    close(l->fd);  // the mapping holds the file too: the process is about to end
+  } else if (error != ENODEV) {
+    errno = error;
+    die("enter");
+  }
+  return NULL;
+}
+
+// A successor has taken the mapping away.
+static void revoked(int signal) {
+  static const char text[] = "busesrv: the mapping was revoked\n";
+  (void)signal;
+  if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0) _exit(1);
+  _exit(ESTALE);
+}
+
+static void* release_on_sigterm(void* argument) {
+  sigset_t* set = argument;
+  int signal;
+  sigwait(set, &signal);
+  for (unsigned i = 0; i < nr_served; i++) ioctl(served[i].fd, BUSE_SRV_RELEASE, 0UL);
+  return NULL;
+}
+
+static void parse(int argc, char** argv) {
+  char text[PATH_MAX];
+  for (int a = 0; a < argc; a++) {
+    if (sscanf(argv[a], "file=%4095s", text) == 1)
+      data = map_file(text, info.params.size_bytes);
+    else if (sscanf(argv[a], "stats=%4095s", text) == 1)
+      counters = map_file(text, sizeof(own_counters));
+    else if (!strcmp(argv[a], "take_over"))
+      attach_flags = BUSE_ATTACH_TAKE_OVER;
+    else if (!strcmp(argv[a], "standby"))
+      attach_flags = BUSE_ATTACH_STANDBY;
+    else if (!strcmp(argv[a], "keep_slots"))
+      keep_slots = 1;
+    else if (sscanf(argv[a], "delay_us=%ld", &delay_us) != 1 &&
+             sscanf(argv[a], "spin_us=%ld", &spin_us) != 1 &&
+             sscanf(argv[a], "fail=%ld", &fail_errno) != 1 &&
+             sscanf(argv[a], "hostile=%ld", &hostile) != 1 &&
+             sscanf(argv[a], "rounds=%ld", &rounds) != 1 &&
+             sscanf(argv[a], "queue=%ld", &one_queue) != 1 &&
+             sscanf(argv[a], "lanes=%ld", &lanes) != 1 &&
+             sscanf(argv[a], "lane=%ld", &one_lane) != 1)
+      exit(1);
+  }
+}
+
+static void attach_all(uint32_t index) {
+  for (uint32_t i = 0; i < info.params.nr_queues; i++) {
+    if (one_queue >= 0 && i != (uint32_t)one_queue) continue;
+    for (long j = 0; j < (one_lane >= 0 ? 1 : lanes); j++) {
+      struct lane* l = &served[nr_served++];
+      uint32_t flags = attach_flags;
+      if (one_lane >= 0 && !flags) flags = BUSE_ATTACH_LANE;
+      open_lane(l, index);
+      attach_lane(l, i, flags, !flags ? 0 : one_lane >= 0 ? one_lane : j);
+    }
+  }
+}
+
+void serve(uint32_t index, int argc, char** argv) {
+  static sigset_t terminate;
+  pthread_t threads[BUSE_MAX_QUEUES * BUSE_MAX_SERVERS_PER_QUEUE], releaser;
+
+  parse(argc, argv);
+  signal(SIGBUS, revoked);
+  sigemptyset(&terminate);
+  sigaddset(&terminate, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &terminate, NULL);
+  attach_all(index);
+  for (unsigned i = 0; i < nr_served; i++)
+    if ((errno = pthread_create(&threads[i], NULL, serve_lane, &served[i]))) die("thread");
+  if ((errno = pthread_create(&releaser, NULL, release_on_sigterm, &terminate))) die("thread");
+  printf("serving\n");
+  fflush(stdout);
+  for (unsigned i = 0; i < nr_served; i++) pthread_join(threads[i], NULL);
+}
