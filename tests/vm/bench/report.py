@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes one JSON object of the lines that guest.sh printed.
+
+usage: report.py cost|iops KERNEL console-CPUS.log...
+"""
+import json
+import re
+import statistics
+import sys
+
+SPECS = [("randread", 32), ("randwrite", 32), ("randread", 1), ("randwrite", 1)]
+BUSE, UBLK, FLOOR = "buse-memory", "ublk-ram", "null_blk"
+
+
+def read(path):
+    """{kind: {system: {setting: {"pattern qdN": [values]}}}} of one machine."""
+    result = {}
+    for line in open(path, errors="replace"):
+        words = line.split()
+        if len(words) != 6 or words[0] not in ("COST", "SYSCALLS", "IOPS"):
+            continue
+        kind, system, setting, pattern, depth, value = words
+        where = result.setdefault(kind, {}).setdefault(system, {}).setdefault(setting, {})
+        where.setdefault(f"{pattern} qd{depth}", []).append(float(value))
+    return result
+
+
+def medians(table):
+    return {
+        system: {
+            setting: {spec: round(statistics.median(values), 3) for spec, values in specs.items()}
+            for setting, specs in settings.items()
+        }
+        for system, settings in table.items()
+    }
+
+
+def best(table, system, spec, pick, only=""):
+    """(value, setting) of the best setting whose name has `only` in it."""
+    found = [
+        (specs[spec], setting)
+        for setting, specs in table.get(system, {}).items()
+        if spec in specs and only in setting
+    ]
+    return pick(found) if found else (None, None)
+
+
+def ratio(a, b):
+    return round(a / b, 3) if a and b else None
+
+
+def cost(paths):
+    out = {"instructions_per_io": {}, "server_system_calls_per_io": {}}
+    ratios = {}
+    for path in paths:
+        cpus = int(re.search(r"console-(\d+)\.log$", path).group(1))
+        measured = read(path)
+        table = medians(measured.get("COST", {}))
+        out["instructions_per_io"][f"smp{cpus}"] = table
+        out["server_system_calls_per_io"][f"smp{cpus}"] = medians(measured.get("SYSCALLS", {}))
+        for pattern, depth in SPECS:
+            spec = f"{pattern} qd{depth}"
+            floor = best(table, FLOOR, spec, min)[0]
+            buse, buse_setting = best(table, BUSE, spec, min)
+            ublk, ublk_setting = best(table, UBLK, spec, min)
+            if not (floor and buse and ublk):
+                continue
+            row = {
+                "excess": ratio(buse - floor, ublk - floor),
+                "total": ratio(buse, ublk),
+                "buse_setting": buse_setting,
+                "ublk_setting": ublk_setting,
+            }
+            plain = [
+                specs[spec] for s, specs in table[UBLK].items() if "spin" not in s and spec in specs
+            ]
+            if cpus > 1 and plain:
+                row["total_to_ublk_without_spin"] = ratio(buse, min(plain))
+                row["excess_to_ublk_without_spin"] = ratio(buse - floor, min(plain) - floor)
+            ratios.setdefault(f"qd{depth}_smp{cpus}", {})[pattern] = row
+    for where in ("qd32_smp1", "qd32_smp2"):
+        rows = ratios.get(where, {})
+        out[f"ratio_excess_{where}"] = {pattern: row["excess"] for pattern, row in rows.items()}
+    out["best_settings"] = ratios
+    return out
+
+
+def iops(paths):
+    measured = read(paths[0])["IOPS"]
+    table = medians(measured)
+    out = {"iops": table, "relative": {}}
+    out["spread"] = {
+        system: {
+            setting: {
+                spec: round((max(v) - min(v)) / statistics.median(v), 2)
+                for spec, v in specs.items()
+                if statistics.median(v)
+            }
+            for setting, specs in settings.items()
+        }
+        for system, settings in measured.items()
+    }
+    for pattern, depth in SPECS:
+        spec = f"{pattern} qd{depth}"
+        buse, setting = best(table, BUSE, spec, max)
+        row = {"buse_setting": setting}
+        for peer in (UBLK, "nbd", FLOOR, "ramblk"):
+            row[peer] = ratio(buse, best(table, peer, spec, max)[0])
+        plain = [v[spec] for s, v in table.get(UBLK, {}).items() if "spin" not in s and spec in v]
+        row["ublk-ram without spin"] = ratio(buse, max(plain, default=None))
+        out["relative"][spec] = row
+    return out
+
+
+def main():
+    bench, kernel, *paths = sys.argv[1:]
+    result = {"bench": bench, "kernel": kernel}
+    result.update(cost(paths) if bench == "cost" else iops(paths))
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
