@@ -9,6 +9,7 @@ import re
 import statistics
 import sys
 
+LINE = re.compile(r"(COST|SYSCALLS|IOPS) (\S+) (\S+) (\S+) (\d+) ([\d.]+)$")
 SPECS = [("randread", 32), ("randwrite", 32), ("randread", 1), ("randwrite", 1)]
 BUSE, UBLK, FLOOR = "buse-memory", "ublk-ram", "null_blk"
 
@@ -17,10 +18,10 @@ def read(path):
     """{kind: {system: {setting: {"pattern qdN": [values]}}}} of one machine."""
     result = {}
     for line in open(path, errors="replace"):
-        words = line.split()
-        if len(words) != 6 or words[0] not in ("COST", "SYSCALLS", "IOPS"):
+        found = LINE.search(line)  # the firmware's last words may precede it
+        if not found:
             continue
-        kind, system, setting, pattern, depth, value = words
+        kind, system, setting, pattern, depth, value = found.groups()
         where = result.setdefault(kind, {}).setdefault(system, {}).setdefault(setting, {})
         where.setdefault(f"{pattern} qd{depth}", []).append(float(value))
     return result
