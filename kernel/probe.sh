@@ -57,3 +57,5 @@ probe HAVE_CLASS_CREATE_OWNER "device.h" \
 	"void *f(void) { return class_create(THIS_MODULE, \"x\"); }"
 probe HAVE_VM_FLAGS_SET "mm.h" \
 	"void f(struct vm_area_struct *v) { vm_flags_set(v, VM_DONTCOPY); }"
+probe HAVE_HW_WZEROES_UNMAP "blkdev.h" \
+	"int f(struct queue_limits *l) { return l->max_hw_wzeroes_unmap_sectors; }"

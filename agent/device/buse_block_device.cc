@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/device/buse_block_device.h"
 
+#include <unistd.h>
+
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +10,7 @@
 #include "agent/device/flush_disk.h"
 #include "agent/device/holder.h"
 #include "agent/device/limits.h"
+#include "agent/device/stable_link.h"
 #include "agent/paths/volume_paths.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -36,6 +39,19 @@ buse_info InfoOf(const DeviceSpec& spec) {
   if (g.discard()) p.attributes |= BUSE_ATTR_DISCARD;
   if (g.write_zeroes()) p.attributes |= BUSE_ATTR_WRITE_ZEROES;
   return info;
+}
+
+// udev, where it runs, makes and removes these links by kernel/60-buse.rules.
+constexpr char kUdevSocket[] = "/run/udev/control";
+
+std::string ByBuseLink(const buse_info& info) {
+  return absl::StrCat("/dev/disk/by-buse/",
+                      absl::string_view(info.name, strnlen(info.name, sizeof(info.name))));
+}
+
+absl::Status RemoveByBuseLink(const buse_info& info) {
+  if (access(kUdevSocket, F_OK) == 0) return absl::OkStatus();
+  return RemoveStableLink(ByBuseLink(info));
 }
 
 bool HasDisk(const buse_info& info) {
@@ -79,15 +95,18 @@ absl::StatusOr<std::vector<Fd>> BuseBlockDevice::Descriptors() {
 }
 
 absl::Status BuseBlockDevice::Publish() {
-  return RunBounded(
-      kPublishLimit, [&] { return control_.Start(index_); }, [&] { Abort(); });
+  RETURN_IF_ERROR(RunBounded(
+      kPublishLimit, [&] { return control_.Start(index_); }, [&] { Abort(); }));
+  if (access(kUdevSocket, F_OK) == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const buse_info info, control_.Info(index_));
+  return MakeStableLink(ByBuseLink(info), path());
 }
 
 absl::Status BuseBlockDevice::Unpublish(bool force) {
   const auto info = control_.Info(index_);
   if (absl::IsNotFound(info.status())) return absl::OkStatus();
   if (!info.ok()) return info.status();
-  if (!HasDisk(*info)) return absl::OkStatus();
+  if (!HasDisk(*info)) return RemoveByBuseLink(*info);
   const absl::Status status = RunBounded(
       force ? kForcedUnpublishLimit : kUnpublishLimit,
       [&]() -> absl::Status {
@@ -95,6 +114,7 @@ absl::Status BuseBlockDevice::Unpublish(bool force) {
         return control_.Stop(index_, force);
       },
       [&] { Abort(); });
+  if (status.ok()) return RemoveByBuseLink(*info);
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));
 }

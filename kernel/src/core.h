@@ -252,6 +252,12 @@ bool buse_pool_get(struct buse_queue *q, u32 tag, u32 bytes);
 void buse_pool_put(struct buse_queue *q, struct buse_tag *tag);
 void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server);
 
+/* ranges.c */
+void buse_ranges_fill(struct request *rq, struct buse_range *to);
+
+/* sysfs.c */
+extern const struct attribute_group *buse_disk_groups[];
+
 /* server.c */
 extern const struct file_operations buse_server_fops;
 
@@ -259,11 +265,28 @@ extern const struct file_operations buse_server_fops;
 int buse_control_init(void);
 void buse_control_exit(void);
 
-/* Data bytes a request moves through the shared memory. */
+/* Does the server get the request's ranges as data? See ranges.c. */
+static inline bool buse_has_ranges(struct request *rq)
+{
+	return req_op(rq) == REQ_OP_DISCARD &&
+	       blk_rq_nr_discard_segments(rq) > 1;
+}
+
+/* Bytes of a request that go through the shared memory. */
 static inline u32 buse_data_bytes(struct request *rq)
 {
-	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE ?
-		blk_rq_bytes(rq) : 0;
+	if (likely(req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE))
+		return blk_rq_bytes(rq);
+	if (unlikely(buse_has_ranges(rq)))
+		return blk_rq_nr_discard_segments(rq) *
+		       sizeof(struct buse_range);
+	return 0;
+}
+
+/* Is there something to copy before the request is delivered? */
+static inline bool buse_data_to_server(struct request *rq)
+{
+	return req_op(rq) == REQ_OP_WRITE || unlikely(buse_has_ranges(rq));
 }
 
 /* Would ENTER have something for a server whose SQ head is this? */

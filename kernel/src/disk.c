@@ -63,7 +63,15 @@ static struct gendisk *buse_disk_alloc(struct buse_device *dev)
 			buse_discard_sectors(p, BUSE_ATTR_DISCARD),
 		.max_write_zeroes_sectors =
 			buse_discard_sectors(p, BUSE_ATTR_WRITE_ZEROES),
+		.max_secure_erase_sectors =
+			buse_discard_sectors(p, BUSE_ATTR_SECURE_ERASE),
+		.max_discard_segments	= p->max_discard_segments,
+		.chunk_sectors		= p->chunk_bytes >> SECTOR_SHIFT,
 	};
+#ifdef HAVE_HW_WZEROES_UNMAP
+	/* Write zeroes may unmap unless the request forbids it. */
+	lim.max_hw_wzeroes_unmap_sectors = lim.max_write_zeroes_sectors;
+#endif
 
 	if (p->attributes & BUSE_ATTR_DISCARD)
 		lim.discard_granularity = p->discard_granularity_bytes;
@@ -97,6 +105,11 @@ static struct gendisk *buse_disk_alloc(struct buse_device *dev)
 				      buse_discard_sectors(p, BUSE_ATTR_DISCARD));
 	blk_queue_max_write_zeroes_sectors(q,
 					   buse_discard_sectors(p, BUSE_ATTR_WRITE_ZEROES));
+	blk_queue_max_secure_erase_sectors(q,
+					   buse_discard_sectors(p, BUSE_ATTR_SECURE_ERASE));
+	blk_queue_max_discard_segments(q, p->max_discard_segments);
+	if (p->chunk_bytes)
+		blk_queue_chunk_sectors(q, p->chunk_bytes >> SECTOR_SHIFT);
 	if (p->attributes & BUSE_ATTR_DISCARD)
 		q->limits.discard_granularity = p->discard_granularity_bytes;
 	blk_queue_write_cache(q, p->attributes & BUSE_ATTR_VOLATILE_CACHE,
@@ -141,7 +154,7 @@ int buse_disk_add(struct buse_device *dev)
 
 	/* The disk's reference; free_disk is called only once it was added. */
 	kref_get(&dev->ref);
-	ret = add_disk(disk);
+	ret = device_add_disk(NULL, disk, buse_disk_groups);
 	if (ret) {
 		buse_device_put(dev);
 		goto out_disk;

@@ -32,6 +32,10 @@ static int buse_check_blocks(struct buse_params *p)
 	if (p->io_min_bytes % p->physical_block_bytes ||
 	    p->io_opt_bytes % p->physical_block_bytes)
 		return -EINVAL;
+	if (p->chunk_bytes && (!is_power_of_2(p->chunk_bytes) ||
+			       p->chunk_bytes < p->physical_block_bytes ||
+			       p->chunk_bytes < PAGE_SIZE))
+		return -EINVAL;
 	if (!p->size_bytes || p->size_bytes % p->logical_block_bytes ||
 	    p->size_bytes > LLONG_MAX)
 		return -EINVAL;
@@ -40,7 +44,15 @@ static int buse_check_blocks(struct buse_params *p)
 
 static int buse_check_discard(struct buse_params *p)
 {
-	if (!(p->attributes & (BUSE_ATTR_DISCARD | BUSE_ATTR_WRITE_ZEROES))) {
+	if (!p->max_discard_segments || !(p->attributes & BUSE_ATTR_DISCARD))
+		p->max_discard_segments = 1;
+	/* The list of ranges has room in the tag's slot. */
+	BUILD_BUG_ON(BUSE_MAX_DISCARD_SEGMENTS * sizeof(struct buse_range) >
+		     BUSE_CHUNK_BYTES);
+	if (p->max_discard_segments > BUSE_MAX_DISCARD_SEGMENTS)
+		return -EINVAL;
+	if (!(p->attributes & (BUSE_ATTR_DISCARD | BUSE_ATTR_WRITE_ZEROES |
+			       BUSE_ATTR_SECURE_ERASE))) {
 		p->discard_granularity_bytes = 0;
 		p->max_discard_bytes = 0;
 		return 0;

@@ -61,6 +61,10 @@ void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server)
 	struct req_iterator iter;
 	struct bio_vec bv;
 
+	if (unlikely(buse_has_ranges(tag->rq))) {
+		buse_ranges_fill(tag->rq, data);
+		return;
+	}
 	rq_for_each_segment(bv, tag->rq, iter) {
 		void *page = bvec_kmap_local(&bv);
 

@@ -33,12 +33,17 @@ static int buse_op_of(struct request *rq)
 		return BUSE_OP_DISCARD;
 	case REQ_OP_WRITE_ZEROES:
 		return BUSE_OP_WRITE_ZEROES;
+	case REQ_OP_SECURE_ERASE:
+		return BUSE_OP_SECURE_ERASE;
 	default:
 		return -EOPNOTSUPP;
 	}
 }
 
-static u8 buse_flags_of(struct request *rq, const struct buse_tag *tag)
+#define BUSE_CMD_FLAGS	(REQ_FUA | REQ_NOUNMAP | REQ_META | REQ_SWAP | \
+			 REQ_FAILFAST_MASK | REQ_RAHEAD)
+
+static u8 buse_rare_flags_of(struct request *rq)
 {
 	u8 flags = 0;
 
@@ -46,6 +51,23 @@ static u8 buse_flags_of(struct request *rq, const struct buse_tag *tag)
 		flags |= BUSE_REQ_FUA;
 	if (req_op(rq) == REQ_OP_WRITE_ZEROES && (rq->cmd_flags & REQ_NOUNMAP))
 		flags |= BUSE_REQ_NO_UNMAP;
+	if (rq->cmd_flags & REQ_META)
+		flags |= BUSE_REQ_META;
+	if (rq->cmd_flags & REQ_SWAP)
+		flags |= BUSE_REQ_SWAP;
+	if (rq->cmd_flags & REQ_FAILFAST_MASK)
+		flags |= BUSE_REQ_FAILFAST;
+	if (rq->cmd_flags & REQ_RAHEAD)
+		flags |= BUSE_REQ_READAHEAD;
+	return flags;
+}
+
+static u8 buse_flags_of(struct request *rq, const struct buse_tag *tag)
+{
+	u8 flags = 0;
+
+	if (unlikely(rq->cmd_flags & BUSE_CMD_FLAGS))
+		flags = buse_rare_flags_of(rq);
 	if (tag->delivered_before)
 		flags |= BUSE_REQ_REDELIVERED;
 	return flags;
@@ -63,19 +85,30 @@ static void buse_ring_put(struct buse_lane *lane, u32 tag_nr)
 	struct request *rq = tag->rq;
 	struct buse_request *e =
 		&lane->sq[lane->tail & (q->dev->ring_entries - 1)];
-	bool flush = req_op(rq) == REQ_OP_FLUSH;
+	u32 data_bytes = buse_data_bytes(rq);
+	u64 offset = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
+	u32 length = blk_rq_bytes(rq);
+	u8 flags = buse_flags_of(rq, tag);
 
+	if (unlikely(req_op(rq) == REQ_OP_FLUSH)) {
+		offset = 0;
+		length = 0;
+	} else if (unlikely(buse_has_ranges(rq))) {
+		offset = 0;
+		length = data_bytes;
+		flags |= BUSE_REQ_RANGES;
+	}
 	tag->state = BUSE_TAG_DELIVERED;
 	tag->lane = lane->index;
 	tag->generation++;
-	e->offset = flush ? 0 : (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
+	e->offset = offset;
 	e->sequence = tag->sequence;
-	e->length = flush ? 0 : blk_rq_bytes(rq);
-	e->data_offset = buse_data_bytes(rq) ? tag->data_offset : 0;
+	e->length = length;
+	e->data_offset = data_bytes ? tag->data_offset : 0;
 	e->generation = tag->generation;
 	e->tag = tag_nr;
 	e->op = buse_op_of(rq);
-	e->flags = buse_flags_of(rq, tag);
+	e->flags = flags;
 	if (tag->delivered_before)
 		q->redelivered++;
 	tag->delivered_before = true;
@@ -386,7 +419,7 @@ void buse_lane_deliver(struct buse_lane *lane)
 		for (i = 0; i < n; i++) {
 			struct buse_tag *tag = &q->tags[batch[i]];
 
-			if (req_op(tag->rq) == REQ_OP_WRITE) {
+			if (buse_data_to_server(tag->rq)) {
 				buse_pool_copy(q, tag, true);
 				cond_resched();
 			}

@@ -27,6 +27,7 @@
 #define BUSE_MAX_SERVERS_PER_QUEUE 8
 #define BUSE_MAX_IO_BYTES	(4U << 20)
 #define BUSE_MAX_POOL_BYTES	(256U << 20)
+#define BUSE_MAX_DISCARD_SEGMENTS	256
 
 #define BUSE_INDEX_ANY		0xffffffffU
 
@@ -41,7 +42,8 @@
 #define BUSE_ATTR_DISCARD	(1U << 3)
 #define BUSE_ATTR_WRITE_ZEROES	(1U << 4)
 #define BUSE_ATTR_ROTATIONAL	(1U << 5)
-#define BUSE_ATTR_ALL		((1U << 6) - 1)
+#define BUSE_ATTR_SECURE_ERASE	(1U << 6)
+#define BUSE_ATTR_ALL		((1U << 7) - 1)
 
 /*
  * Geometry and limits of a device. Zero in a member marked (*) selects the
@@ -56,13 +58,15 @@ struct buse_params {
 	__u32 io_opt_bytes;		/* (*) 0: none */
 	__u32 max_io_bytes;		/* (*) largest read or write */
 	__u32 discard_granularity_bytes;/* (*) */
-	__u32 max_discard_bytes;	/* (*) also bounds write zeroes */
+	__u32 max_discard_bytes;	/* (*) also bounds write zeroes and erase */
 	__u32 nr_queues;		/* (*) hardware queues */
 	__u32 queue_depth;		/* (*) requests in flight per queue */
 	__u32 pool_bytes;		/* (*) data memory per queue */
 	__u32 park_limit_ms;		/* I/O fails after it, or BUSE_PARK_* */
 	__u32 servers_per_queue;	/* (*) 1: lanes, see struct buse_attach */
-	__u32 reserved[3];
+	__u32 reserved[1];
+	__u32 max_discard_segments;	/* (*) above 1: BUSE_REQ_RANGES is understood */
+	__u32 chunk_bytes;		/* 0: none; no request crosses a multiple of it */
 };
 
 /* Device states, struct buse_info.state. */
@@ -221,11 +225,18 @@ enum buse_op {
 	BUSE_OP_FLUSH		= 2,	/* no range: completed writes -> durable */
 	BUSE_OP_DISCARD		= 3,
 	BUSE_OP_WRITE_ZEROES	= 4,
+	BUSE_OP_SECURE_ERASE	= 5,	/* discard, and no copy stays readable */
 };
 
 #define BUSE_REQ_FUA		(1U << 0)	/* durable before completion */
 #define BUSE_REQ_NO_UNMAP	(1U << 1)	/* write zeroes: keep allocated */
 #define BUSE_REQ_REDELIVERED	(1U << 2)	/* an earlier server may have done it */
+#define BUSE_REQ_RANGES		(1U << 3)	/* discard of several ranges: see buse_range */
+/* Hints; a server may ignore them. */
+#define BUSE_REQ_META		(1U << 4)	/* metadata of a file system */
+#define BUSE_REQ_SWAP		(1U << 5)	/* memory is waiting for it */
+#define BUSE_REQ_FAILFAST	(1U << 6)	/* rather an early error than retries */
+#define BUSE_REQ_READAHEAD	(1U << 7)	/* nobody waits for it yet */
 
 struct buse_request {
 	__u64 offset;			/* bytes */
@@ -236,6 +247,16 @@ struct buse_request {
 	__u16 tag;			/* echo in the completion */
 	__u8  op;			/* enum buse_op */
 	__u8  flags;			/* BUSE_REQ_* */
+};
+
+/*
+ * The data of a request with BUSE_REQ_RANGES: length / 16 of these, at most
+ * max_discard_segments, in no order; they may overlap. The request's offset is
+ * 0. A discard of one range has no data.
+ */
+struct buse_range {
+	__u64 offset;			/* bytes */
+	__u64 length;			/* bytes */
 };
 
 struct buse_completion {
@@ -259,6 +280,7 @@ BUSE_ABI_ASSERT(sizeof(struct buse_list) == 256);
 BUSE_ABI_ASSERT(sizeof(struct buse_attach) == 64);
 BUSE_ABI_ASSERT(sizeof(struct buse_ring_header) == 128);
 BUSE_ABI_ASSERT(sizeof(struct buse_request) == 32);
+BUSE_ABI_ASSERT(sizeof(struct buse_range) == 16);
 BUSE_ABI_ASSERT(sizeof(struct buse_completion) == 16);
 BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_ring_header, cq_tail) == 64);
 BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_info, params) == 48);

@@ -11,12 +11,15 @@ count() { # loops, disks, mounts, drivers, agent descriptors, agent threads, fil
   printf 'drivers=%s ' "$(pgrep -P "$AGENT_PID" | wc -l)"
   printf 'fds=%s ' "$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)"
   printf 'files=%s ' "$(find "$WORK/state" "$WORK/run" -mindepth 1 | grep -cv -e '-wal$' -e '-shm$')"
-  printf 'links=%s ' "$(find /dev/disk/by-diskd -mindepth 1 2>/dev/null | wc -l)"
+  printf 'links=%s ' "$(find /dev/disk/by-diskd /dev/disk/by-buse -mindepth 1 2>/dev/null | wc -l)"
   printf 'shm=%s\n' "$(find /dev/shm -mindepth 1 -name '*vol-*' | wc -l)"
 }
 cycle() {
   diskctl volume create "v$1" --driver "$2" --size 16MiB >/dev/null
   device=$(attach "v$1")
+  [ "$TRANSPORT" != buse ] ||
+    [ "$(find -L /dev/disk/by-buse -samefile "$(readlink -f "$device")" | wc -l)" = 1 ] ||
+    fail "no link in /dev/disk/by-buse to $device"
   dd if=/dev/zero of="$device" bs=64k count=1 oflag=direct status=none
   diskctl detach "v$1" >/dev/null
   diskctl volume delete "v$1" >/dev/null

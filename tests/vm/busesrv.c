@@ -81,7 +81,9 @@ static void create(int argc, char** argv) {
         MEMBER(attributes),   MEMBER(logical_block_bytes), MEMBER(physical_block_bytes),
         MEMBER(max_io_bytes), MEMBER(nr_queues),           MEMBER(queue_depth),
         MEMBER(pool_bytes),   MEMBER(park_limit_ms),       MEMBER(io_opt_bytes),
-        MEMBER(servers_per_queue), MEMBER(reserved)};
+        MEMBER(servers_per_queue), MEMBER(io_min_bytes), MEMBER(max_discard_bytes),
+        MEMBER(chunk_bytes), MEMBER(max_discard_segments),
+        MEMBER(discard_granularity_bytes), MEMBER(reserved)};
     char* value = strchr(argv[a], '=');
     size_t m;
     if (!value) exit(1);

@@ -15,9 +15,14 @@
 
 #include "tests/vm/busesrv.h"
 
-enum { READS, WRITES, FLUSHES, FUAS, DISCARDS, ZEROES, NO_UNMAPS, REDELIVERED, COUNTERS };
+enum {
+  READS, WRITES, FLUSHES, FUAS, DISCARDS, ZEROES, NO_UNMAPS, REDELIVERED, RANGES, ERASES, METAS,
+  AHEADS, COUNTERS
+};
 static const char* const counter_names[COUNTERS] = {
-    "reads", "writes", "flushes", "fuas", "discards", "zeroes", "no_unmaps", "redelivered"};
+    "reads",  "writes",    "flushes",     "fuas",   "discards",
+    "zeroes", "no_unmaps", "redelivered", "ranges", "erases",
+    "metas",  "readaheads"};
 
 static char* data;
 static uint64_t own_counters[COUNTERS], *counters = own_counters;
@@ -34,7 +39,36 @@ void show_counters(const char* path) {
   for (int i = 0; i < COUNTERS; i++) printf("%s=%lu\n", counter_names[i], counters[i]);
 }
 
+static int discard(uint64_t offset, uint64_t length) {
+  if (offset + length > info.params.size_bytes) return -EINVAL;
+  if (data) memset(data + offset, 0, length);
+  return 0;
+}
+
+static int discard_ranges(const struct buse_range* range, uint32_t bytes) {
+  if (!bytes || bytes % sizeof(*range)) return -EINVAL;
+  for (; bytes; bytes -= sizeof(*range), range++) {
+    count(RANGES);
+    if (!range->length || discard(range->offset, range->length)) return -EINVAL;
+  }
+  return 0;
+}
+
+// The limits the device was created with hold for every read and write.
+static int within_limits(const struct buse_request* r) {
+  const struct buse_params* p = &info.params;
+  if (r->op != BUSE_OP_READ && r->op != BUSE_OP_WRITE) return 1;
+  if (r->length % p->logical_block_bytes || r->length > p->max_io_bytes) return 0;
+  return !p->chunk_bytes || r->offset % p->chunk_bytes + r->length <= p->chunk_bytes;
+}
+
 static int answer(const struct buse_request* r, char* slot) {
+  if (r->flags & BUSE_REQ_META) count(METAS);
+  if (r->flags & BUSE_REQ_READAHEAD) count(AHEADS);
+  if (!within_limits(r)) {
+    fprintf(stderr, "busesrv: request exceeds the limits\n");
+    return -EINVAL;
+  }
   if (r->flags & BUSE_REQ_REDELIVERED) count(REDELIVERED);
   if (r->op != BUSE_OP_FLUSH && r->offset + r->length > info.params.size_bytes) {
     fprintf(stderr, "busesrv: request out of range\n");
@@ -60,10 +94,11 @@ static int answer(const struct buse_request* r, char* slot) {
       return 0;
     case BUSE_OP_DISCARD:
     case BUSE_OP_WRITE_ZEROES:
-      count(r->op == BUSE_OP_DISCARD ? DISCARDS : ZEROES);
+    case BUSE_OP_SECURE_ERASE:
+      count(r->op == BUSE_OP_DISCARD ? DISCARDS : r->op == BUSE_OP_SECURE_ERASE ? ERASES : ZEROES);
       if (r->flags & BUSE_REQ_NO_UNMAP) count(NO_UNMAPS);
-      if (data) memset(data + r->offset, 0, r->length);
-      return 0;
+      if (r->flags & BUSE_REQ_RANGES) return discard_ranges((const void*)slot, r->length);
+      return discard(r->offset, r->length);
     default:
       return -EOPNOTSUPP;
   }
