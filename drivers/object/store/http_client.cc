@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/store/http_client.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr size_t kErrorBodyBytesMax = 64 << 10;
+constexpr int kPollMsMax = 60000;
+constexpr int64_t kUploadBufferBytes = 512 << 10;
+constexpr int64_t kReceiveBufferBytes = 256 << 10;
+// Servers close idle connections; one that is about to be closed must not get a PUT.
+constexpr int64_t kIdleConnectionSeconds = 15;
+
+void InitCurlOnce() {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+}
+
+}  // namespace
+
+// One request under way. Lives on the client's thread.
+class HttpClient::Transfer {
+ public:
+  Transfer(HttpRequest request, Done done, const HttpClientOptions& options)
+      : easy_(curl_easy_init()),
+        request_(std::move(request)),
+        done_(std::move(done)),
+        options_(options),
+        deadline_(absl::Now() + options.attempt_timeout),
+        idle_deadline_(absl::Now() + options.connect_timeout + options.idle_timeout) {
+    SetUp();
+  }
+  ~Transfer() {
+    curl_easy_cleanup(easy_);
+    curl_slist_free_all(headers_);
+    curl_slist_free_all(resolve_);
+  }
+
+  CURL* easy() const { return easy_; }
+  absl::Time deadline() const { return std::min(deadline_, idle_deadline_); }
+
+  void Finish(CURLcode code) { done_(Result(code)); }
+  void Fail(absl::Status status) { done_(std::move(status)); }
+  absl::Status TimeoutStatus() const {
+    return absl::DeadlineExceededError(absl::StrCat(
+        Name(),
+        deadline_ < idle_deadline_ ? ": not finished within " : ": nothing came or went for ",
+        absl::FormatDuration(deadline_ < idle_deadline_ ? options_.attempt_timeout
+                                                        : options_.idle_timeout)));
+  }
+
+ private:
+  std::string Name() const { return absl::StrCat(request_.method, " ", request_.url); }
+  void Touch() { idle_deadline_ = absl::Now() + options_.idle_timeout; }
+
+  void SetUp() {
+    const auto set = [this](CURLoption option, auto value) {
+      curl_easy_setopt(easy_, option, value);
+    };
+    set(CURLOPT_URL, request_.url.c_str());
+    set(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_PROXY, "");
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_TCP_NODELAY, 1L);
+    set(CURLOPT_TCP_KEEPALIVE, 1L);
+    set(CURLOPT_MAXAGE_CONN, static_cast<long>(kIdleConnectionSeconds));
+    set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    set(CURLOPT_BUFFERSIZE, static_cast<long>(kReceiveBufferBytes));
+    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<int64_t>(
+                                       1, absl::ToInt64Milliseconds(options_.connect_timeout))));
+    set(CURLOPT_ERRORBUFFER, error_);
+    if (!options_.ca_file.empty()) {
+      set(CURLOPT_CAINFO, options_.ca_file.c_str());
+      set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+    }
+    for (const std::string& entry : options_.resolve) {
+      resolve_ = curl_slist_append(resolve_, entry.c_str());
+    }
+    if (resolve_ != nullptr) set(CURLOPT_RESOLVE, resolve_);
+    set(CURLOPT_HEADERFUNCTION, &OnHeader);
+    set(CURLOPT_HEADERDATA, this);
+    set(CURLOPT_WRITEFUNCTION, &OnBody);
+    set(CURLOPT_WRITEDATA, this);
+    set(CURLOPT_PREREQFUNCTION, &OnSend);
+    set(CURLOPT_PREREQDATA, this);
+    if (request_.method == "HEAD") {
+      set(CURLOPT_NOBODY, 1L);
+    } else if (request_.method == "PUT") {
+      set(CURLOPT_UPLOAD, 1L);
+      set(CURLOPT_UPLOAD_BUFFERSIZE, static_cast<long>(kUploadBufferBytes));
+      set(CURLOPT_INFILESIZE_LARGE,
+          static_cast<curl_off_t>(request_.body == nullptr ? 0 : request_.body->size()));
+      set(CURLOPT_READFUNCTION, &OnRead);
+      set(CURLOPT_READDATA, this);
+    } else if (request_.method != "GET") {
+      set(CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+    }
+    for (const auto& [name, value] : request_.headers) {
+      headers_ = curl_slist_append(headers_, absl::StrCat(name, ": ", value).c_str());
+    }
+    // No waiting for "100 Continue": a refused upload is rare, a round trip is not.
+    headers_ = curl_slist_append(headers_, "Expect:");
+    set(CURLOPT_HTTPHEADER, headers_);
+  }
+
+  absl::StatusOr<HttpAnswer> Result(CURLcode code) {
+    if (code == CURLE_ABORTED_BY_CALLBACK && sent_ > 1) {
+      return absl::UnavailableError(absl::StrCat(Name(), ": connection closed before the answer"));
+    }
+    if (!fault_.empty()) return absl::DataLossError(absl::StrCat(Name(), ": ", fault_));
+    switch (code) {
+      case CURLE_OK:
+        break;
+      case CURLE_OPERATION_TIMEDOUT:  // only the connect time-out is libcurl's
+        return absl::UnavailableError(absl::StrCat(Name(), ": no connection: ", Reason(code)));
+      case CURLE_PARTIAL_FILE:
+      case CURLE_WEIRD_SERVER_REPLY:
+        return absl::DataLossError(absl::StrCat(Name(), ": answer cut off: ", Reason(code)));
+      default:
+        return absl::UnavailableError(absl::StrCat(Name(), ": ", Reason(code)));
+    }
+    long status = 0;
+    curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
+    answer_.status = static_cast<int>(status);
+    return std::move(answer_);
+  }
+
+  std::string Reason(CURLcode code) const {
+    return error_[0] != '\0' ? error_ : curl_easy_strerror(code);
+  }
+
+  // libcurl repeats a request by itself when a reused connection turns out to be closed. The
+  // server may have carried it out all the same, and a conditional PUT would then report its own
+  // success as somebody else's.
+  static int OnSend(void* self, char*, char*, int, int) {
+    auto* transfer = static_cast<Transfer*>(self);
+    transfer->Touch();
+    const bool may_repeat =
+        transfer->request_.method == "GET" || transfer->request_.method == "HEAD";
+    return ++transfer->sent_ > 1 && !may_repeat ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+  }
+
+  static size_t OnHeader(char* data, size_t, size_t size, void* self) {
+    auto* transfer = static_cast<Transfer*>(self);
+    transfer->Touch();
+    transfer->header_bytes_ += size;
+    if (transfer->header_bytes_ > kHeaderBytesMax) {
+      transfer->fault_ = "answer with too many headers";
+      return 0;
+    }
+    const absl::string_view line(data, size);
+    if (absl::StartsWith(line, "HTTP/")) transfer->answer_.headers.clear();  // after a 1xx
+    const size_t colon = line.find(':');
+    if (colon == absl::string_view::npos) return size;
+    transfer->answer_.headers[absl::AsciiStrToLower(line.substr(0, colon))] =
+        std::string(absl::StripAsciiWhitespace(line.substr(colon + 1)));
+    return size;
+  }
+
+  static size_t OnBody(char* data, size_t, size_t size, void* self) {
+    auto* transfer = static_cast<Transfer*>(self);
+    transfer->Touch();
+    long status = 0;
+    curl_easy_getinfo(transfer->easy_, CURLINFO_RESPONSE_CODE, &status);
+    const size_t limit = status < 300 ? transfer->request_.answer_bytes_max : kErrorBodyBytesMax;
+    std::string& body = transfer->answer_.body;
+    if (body.size() + size > limit) {
+      transfer->fault_ = absl::StrCat("answer longer than the ", limit, " bytes asked for");
+      return 0;
+    }
+    if (body.empty()) body.reserve(std::min(limit, transfer->ExpectedBytes()));
+    body.append(data, size);
+    return size;
+  }
+
+  size_t ExpectedBytes() const {
+    curl_off_t length = -1;
+    curl_easy_getinfo(easy_, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    return length > 0 ? static_cast<size_t>(length) : 0;
+  }
+
+  static size_t OnRead(char* out, size_t, size_t size, void* self) {
+    auto* transfer = static_cast<Transfer*>(self);
+    transfer->Touch();
+    if (transfer->request_.body == nullptr) return 0;
+    const std::string& body = *transfer->request_.body;
+    const size_t part = std::min(size, body.size() - transfer->body_sent_);
+    std::memcpy(out, body.data() + transfer->body_sent_, part);
+    transfer->body_sent_ += part;
+    return part;
+  }
+
+  CURL* const easy_;
+  const HttpRequest request_;
+  const Done done_;
+  const HttpClientOptions& options_;
+  const absl::Time deadline_;
+  absl::Time idle_deadline_;
+  curl_slist* headers_ = nullptr;
+  curl_slist* resolve_ = nullptr;
+  HttpAnswer answer_;
+  std::string fault_;
+  size_t header_bytes_ = 0;
+  size_t body_sent_ = 0;
+  int sent_ = 0;
+  char error_[CURL_ERROR_SIZE] = {};
+};
+
+HttpClient::HttpClient(HttpClientOptions options)
+    : options_(std::move(options)), multi_((InitCurlOnce(), curl_multi_init())) {
+  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(options_.in_flight_max));
+  thread_ = std::thread(&HttpClient::Loop, this);
+  pthread_setname_np(thread_.native_handle(),
+                     absl::StrCat("store-", options_.name).substr(0, 15).c_str());
+}
+
+HttpClient::~HttpClient() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  curl_multi_wakeup(multi_);
+  thread_.join();
+  curl_multi_cleanup(multi_);
+}
+
+void HttpClient::Start(Prepare prepare, Done done) {
+  {
+    absl::MutexLock lock(&mutex_);
+    submitted_.push_back({std::move(prepare), std::move(done)});
+  }
+  curl_multi_wakeup(multi_);
+}
+
+void HttpClient::Loop() {
+  while (TakeWaiting()) {
+    StartTransfers();
+    int running = 0;
+    curl_multi_perform(multi_, &running);
+    FinishTransfers();
+    ExpireTransfers();
+    curl_multi_poll(multi_, nullptr, 0, PollMilliseconds(), nullptr);
+  }
+  FailAll();
+}
+
+bool HttpClient::TakeWaiting() {
+  absl::MutexLock lock(&mutex_);
+  std::move(submitted_.begin(), submitted_.end(), std::back_inserter(waiting_));
+  submitted_.clear();
+  return !stopping_;
+}
+
+void HttpClient::StartTransfers() {
+  while (waiting_.size() > kWaitingMax) {
+    const Done done = std::move(waiting_.back().done);
+    waiting_.pop_back();
+    done(absl::UnavailableError(
+        absl::StrCat("more than ", kWaitingMax, " requests wait for the store")));
+  }
+  while (!waiting_.empty() && transfers_.size() < static_cast<size_t>(options_.in_flight_max)) {
+    Waiting next = std::move(waiting_.front());
+    waiting_.pop_front();
+    absl::StatusOr<HttpRequest> request = next.prepare();
+    if (!request.ok()) {
+      next.done(request.status());
+      continue;
+    }
+    auto transfer = std::make_unique<Transfer>(*std::move(request), std::move(next.done), options_);
+    CURL* const easy = transfer->easy();
+    transfers_.emplace(easy, std::move(transfer));
+    curl_multi_add_handle(multi_, easy);
+  }
+}
+
+void HttpClient::FinishTransfers() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    CURL* const easy = message->easy_handle;
+    const CURLcode code = message->data.result;  // gone after remove_handle
+    const auto node = transfers_.extract(easy);
+    curl_multi_remove_handle(multi_, easy);
+    node.mapped()->Finish(code);
+  }
+}
+
+void HttpClient::ExpireTransfers() {
+  const absl::Time now = absl::Now();
+  for (auto it = transfers_.begin(); it != transfers_.end();) {
+    if (it->second->deadline() > now) {
+      ++it;
+      continue;
+    }
+    const std::unique_ptr<Transfer> transfer = std::move(it->second);
+    it = transfers_.erase(it);
+    curl_multi_remove_handle(multi_, transfer->easy());
+    transfer->Fail(transfer->TimeoutStatus());
+  }
+}
+
+int HttpClient::PollMilliseconds() const {
+  // A finished transfer makes room, which nothing wakes us for.
+  if (!waiting_.empty() && transfers_.size() < static_cast<size_t>(options_.in_flight_max)) {
+    return 0;
+  }
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [easy, transfer] : transfers_) next = std::min(next, transfer->deadline());
+  const int64_t wait = absl::ToInt64Milliseconds(next - absl::Now()) + 1;
+  return static_cast<int>(std::clamp<int64_t>(wait, 0, kPollMsMax));
+}
+
+void HttpClient::FailAll() {
+  const absl::Status closed = absl::UnavailableError("the store is being closed");
+  for (auto& [easy, transfer] : transfers_) {
+    curl_multi_remove_handle(multi_, easy);
+    transfer->Fail(closed);
+  }
+  transfers_.clear();
+  // A `done` may have started another request.
+  while (true) {
+    TakeWaiting();
+    if (waiting_.empty()) return;
+    const Done done = std::move(waiting_.front().done);
+    waiting_.pop_front();
+    done(closed);
+  }
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One lane of HTTP requests to one server: a thread, its connections, and a limit of requests in
+// flight; what is above the limit waits in order. libcurl does the protocol.
+#ifndef DISKD_DRIVERS_OBJECT_STORE_HTTP_CLIENT_H_
+#define DISKD_DRIVERS_OBJECT_STORE_HTTP_CLIENT_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace diskd::object {
+
+inline constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
+inline constexpr absl::Duration kIdleTimeout = absl::Seconds(20);     // no byte in or out
+inline constexpr absl::Duration kAttemptTimeout = absl::Seconds(90);  // all of one request
+inline constexpr size_t kHeaderBytesMax = 64 << 10;                   // of one answer
+inline constexpr size_t kWaitingMax = 1 << 16;                        // requests of one lane
+
+struct HttpRequest {
+  std::string method;  // GET HEAD PUT DELETE
+  std::string url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::shared_ptr<const std::string> body;  // PUT only
+  size_t answer_bytes_max = 0;              // of the answer's body
+};
+
+struct HttpAnswer {
+  int status = 0;
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+};
+
+struct HttpClientOptions {
+  std::string name;  // of the lane, for the thread
+  int in_flight_max = 8;
+  absl::Duration connect_timeout = kConnectTimeout;
+  absl::Duration idle_timeout = kIdleTimeout;
+  absl::Duration attempt_timeout = kAttemptTimeout;
+  std::string ca_file;               // PEM; empty: the system's
+  std::vector<std::string> resolve;  // "HOST:PORT:ADDRESS", in place of DNS
+};
+
+// Thread-safe. The destructor ends every request with UNAVAILABLE and waits for its `done`.
+class HttpClient {
+ public:
+  // Makes the request at the moment it is sent (signatures carry the time). Runs on the client's
+  // thread; an error goes to `done` as it is.
+  using Prepare = std::function<absl::StatusOr<HttpRequest>()>;
+  // Any answer, whatever its status. Otherwise: DATA_LOSS (cut off, or longer than allowed),
+  // DEADLINE_EXCEEDED, UNAVAILABLE (connection refused, broken, not trusted). A PUT or
+  // DELETE is sent at most once, also where libcurl would repeat it. Runs on the client's thread.
+  using Done = std::function<void(absl::StatusOr<HttpAnswer>)>;
+
+  explicit HttpClient(HttpClientOptions options);
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  void Start(Prepare prepare, Done done);
+
+ private:
+  struct Waiting {
+    Prepare prepare;
+    Done done;
+  };
+  class Transfer;
+
+  void Loop();
+  bool TakeWaiting();  // false: stopping
+  void StartTransfers();
+  void FinishTransfers();
+  void ExpireTransfers();
+  int PollMilliseconds() const;
+  void FailAll();
+
+  const HttpClientOptions options_;
+  void* const multi_;  // CURLM; used by the thread only, except curl_multi_wakeup
+
+  absl::Mutex mutex_;
+  std::deque<Waiting> submitted_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Of the thread.
+  std::deque<Waiting> waiting_;
+  std::map<void*, std::unique_ptr<Transfer>> transfers_;  // by CURL easy handle
+
+  std::thread thread_;  // last: starts when the rest is there
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_STORE_HTTP_CLIENT_H_

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// AWS Signature Version 4 of one request, in its Authorization header form. Pure functions.
+#ifndef DISKD_DRIVERS_OBJECT_STORE_SIGV4_H_
+#define DISKD_DRIVERS_OBJECT_STORE_SIGV4_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "drivers/object/store/credentials.h"
+
+namespace diskd::object {
+
+struct RequestToSign {
+  std::string method;
+  std::string path;   // as sent: percent-encoded once, begins with '/'
+  std::string query;  // as sent: CanonicalQuery()
+  // Every header that is to be signed, names in lower case, no duplicates; has `host`,
+  // `x-amz-date` and `x-amz-content-sha256`.
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string payload_sha256;  // hex
+};
+
+// "20130524T000000Z", the value of x-amz-date.
+std::string AmzDate(absl::Time time);
+
+// The value of the Authorization header.
+std::string Authorization(const RequestToSign& request, const Credentials& credentials,
+                          absl::string_view region, absl::Time time);
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_STORE_SIGV4_H_
