@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/device/bounded.h"
-#include "agent/device/flush_disk.h"
 #include "agent/device/holder.h"
 #include "agent/device/limits.h"
 #include "agent/device/stable_link.h"
@@ -107,13 +106,10 @@ absl::Status BuseBlockDevice::Unpublish(bool force) {
   if (absl::IsNotFound(info.status())) return absl::OkStatus();
   if (!info.ok()) return info.status();
   if (!HasDisk(*info)) return RemoveByBuseLink(*info);
+  if (!force) RETURN_IF_ERROR(flush_.Wait(kFlushLimit));
   const absl::Status status = RunBounded(
       force ? kForcedUnpublishLimit : kUnpublishLimit,
-      [&]() -> absl::Status {
-        if (!force) RETURN_IF_ERROR(FlushDisk(path()));
-        return control_.Stop(index_, force);
-      },
-      [&] { Abort(); });
+      [&] { return control_.Stop(index_, force); }, [&] { Abort(); });
   if (status.ok()) return RemoveByBuseLink(*info);
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/device/device.h"
+#include "agent/device/disk_flush.h"
 #include "drivers/sdk/device/buse_device.h"
 
 namespace diskd::agent {
@@ -34,10 +35,13 @@ class BuseBlockDevice : public Device {
 
  private:
   BuseBlockDevice(sdk::BuseControl control, uint32_t index)
-      : control_(std::move(control)), index_(index) {}
+      : control_(std::move(control)),
+        index_(index),
+        flush_([path = sdk::BuseControl::DiskPath(index)] { return FlushDisk(path); }) {}
 
   sdk::BuseControl control_;
   const uint32_t index_;
+  DiskFlush flush_;
 };
 
 }  // namespace diskd::agent

@@ -45,7 +45,8 @@ class Device {
   // DEADLINE_EXCEEDED: the driver does not answer; the device was aborted.
   virtual absl::Status Publish() = 0;
   // Everything written is with the driver, flushed, when it returns. FAILED_PRECONDITION: the
-  // disk is in use, and by whom; nothing has changed. `force`: its users get I/O errors.
+  // disk is in use, and by whom; UNAVAILABLE: it could not be flushed; nothing has changed then.
+  // DEADLINE_EXCEEDED: it was flushed, then aborted. `force`: its users get I/O errors.
   virtual absl::Status Unpublish(bool force) = 0;
   // Every request waiting for a driver fails.
   virtual void Abort() = 0;

@@ -13,7 +13,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/device/bounded.h"
-#include "agent/device/flush_disk.h"
 #include "agent/device/holder.h"
 #include "agent/device/limits.h"
 #include "base/errno_status.h"
@@ -128,8 +127,7 @@ bool FuseBlockDevice::OwnsLoop() const {
                           *backing == absl::StrCat("/", sdk::kFuseDiskName));
 }
 
-absl::Status FuseBlockDevice::FlushAndDetach() {
-  RETURN_IF_ERROR(FlushDisk(path()));
+absl::Status FuseBlockDevice::Detach() {
   const absl::Status status = sdk::DetachLoop(number_);
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));
@@ -142,9 +140,13 @@ absl::Status FuseBlockDevice::Unpublish(bool force) {
     number_ = -1;
     return absl::OkStatus();
   }
+  if (!force) {
+    if (!flush_) flush_.emplace([path = path()] { return FlushDisk(path); });
+    RETURN_IF_ERROR(flush_->Wait(kFlushLimit));
+  }
   const absl::Status status = RunBounded(
       force ? kForcedUnpublishLimit : kUnpublishLimit,
-      [&] { return force ? sdk::DetachLoopLazily(number_) : FlushAndDetach(); }, [&] { Abort(); });
+      [&] { return force ? sdk::DetachLoopLazily(number_) : Detach(); }, [&] { Abort(); });
   if (status.ok()) number_ = -1;
   return status;
 }

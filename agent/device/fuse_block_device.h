@@ -5,12 +5,14 @@
 #define DISKD_AGENT_DEVICE_FUSE_BLOCK_DEVICE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "agent/device/device.h"
+#include "agent/device/disk_flush.h"
 #include "drivers/sdk/device/fuse_device.h"
 
 namespace diskd::agent {
@@ -40,13 +42,14 @@ class FuseBlockDevice : public Device {
       : mount_point_(std::move(mount_point)), can_resend_(can_resend) {}
 
   bool OwnsLoop() const;
-  absl::Status FlushAndDetach();
+  absl::Status Detach();
 
   const std::string mount_point_;
   const bool can_resend_;
   uint32_t logical_block_bytes_ = 512;
   bool read_only_ = false;
   int number_ = -1;
+  std::optional<DiskFlush> flush_;
   absl::Mutex mutex_;
   // The connection lives as long as one of these, or a driver's copy, is open.
   std::vector<Fd> descriptors_ ABSL_GUARDED_BY(mutex_);

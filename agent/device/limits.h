@@ -10,6 +10,7 @@ namespace diskd::agent {
 
 inline constexpr absl::Duration kPublishLimit = absl::Seconds(20);
 // Long enough for a hung driver to be found, replaced, and to flush.
+inline constexpr absl::Duration kFlushLimit = absl::Seconds(60);
 inline constexpr absl::Duration kUnpublishLimit = absl::Seconds(60);
 inline constexpr absl::Duration kForcedUnpublishLimit = absl::Seconds(20);
 
