@@ -54,9 +54,12 @@ static struct buse_tag *buse_take(struct buse_lane *lane, blk_status_t *status)
 	if (tag->state != BUSE_TAG_DELIVERED ||
 	    tag->generation != generation || tag->lane != lane->index)
 		return NULL;
+	if (buse_fault(q->dev, BUSE_FAULT_DROP_COMPLETION))
+		return NULL;
 	tag->state = BUSE_TAG_COMPLETING;
 	lane->nr_delivered--;
-	*status = buse_status_of(result);
+	*status = buse_fault(q->dev, BUSE_FAULT_FAIL) ? BLK_STS_IOERR :
+							buse_status_of(result);
 	return tag;
 }
 

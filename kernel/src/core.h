@@ -35,6 +35,7 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/fs.h>
+#include <linux/jump_label.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -127,9 +128,26 @@ struct buse_queue {
 	u64 stale_completions;
 };
 
+enum buse_fault {
+	BUSE_FAULT_FAIL,
+	BUSE_FAULT_DELAY,
+	BUSE_FAULT_DROP_REQUEST,
+	BUSE_FAULT_DROP_COMPLETION,
+	BUSE_FAULTS,
+};
+
+struct buse_fault_rule {
+	u32 period;		/* 0: off */
+	u32 ms;
+	bool once;		/* only the event number `period` */
+	atomic_t seen;
+	atomic_t hits;
+};
+
 struct buse_device {
 	struct kref ref;	/* registry, server files, disk */
 	u32 index;
+	bool known;		/* under registry_lock: others may find it */
 	char name[BUSE_NAME_LEN];
 	struct buse_params params;
 
@@ -157,6 +175,9 @@ struct buse_device {
 	atomic64_t sequence;
 
 	struct buse_queue *queues;
+
+	struct buse_fault_rule faults[BUSE_FAULTS];
+	struct dentry *fault_dir;
 };
 
 enum buse_file_state {
@@ -261,9 +282,28 @@ extern const struct attribute_group *buse_disk_groups[];
 /* server.c */
 extern const struct file_operations buse_server_fops;
 
+/* fault.c */
+DECLARE_STATIC_KEY_FALSE(buse_faults_on);
+bool buse_fault_hit(struct buse_device *dev, enum buse_fault kind, u32 count);
+void buse_fault_delay_now(struct buse_device *dev, u32 completions);
+bool buse_fault_alloc(void);
+void buse_fault_add(struct buse_device *dev);
+void buse_fault_remove(struct buse_device *dev);
+void buse_fault_init(void);
+void buse_fault_exit(void);
+
 /* control.c */
 int buse_control_init(void);
 void buse_control_exit(void);
+
+static inline bool buse_fault(struct buse_device *dev, enum buse_fault kind)
+{
+	return static_branch_unlikely(&buse_faults_on) &&
+	       buse_fault_hit(dev, kind, 1);
+}
+
+/* An allocation that a test can make fail. */
+#define BUSE_ALLOC(expression)	(buse_fault_alloc() ? NULL : (expression))
 
 /* Does the server get the request's ranges as data? See ranges.c. */
 static inline bool buse_has_ranges(struct request *rq)

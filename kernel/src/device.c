@@ -137,7 +137,7 @@ struct buse_device *buse_device_alloc(const struct buse_info *info)
 	struct buse_device *dev;
 	u32 i;
 
-	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	dev = BUSE_ALLOC(kzalloc(sizeof(*dev), GFP_KERNEL));
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&dev->ref);
@@ -151,8 +151,8 @@ struct buse_device *buse_device_alloc(const struct buse_info *info)
 	dev->params = info->params;
 	buse_device_layout(dev);
 
-	dev->queues = kvcalloc(dev->params.nr_queues, sizeof(*dev->queues),
-			       GFP_KERNEL);
+	dev->queues = BUSE_ALLOC(kvcalloc(dev->params.nr_queues,
+					  sizeof(*dev->queues), GFP_KERNEL));
 	if (!dev->queues) {
 		dev->params.nr_queues = 0;
 		goto out;

@@ -132,11 +132,12 @@ int buse_disk_add(struct buse_device *dev)
 	dev->tag_set.numa_node = NUMA_NO_NODE;
 	dev->tag_set.flags = buse_tag_set_flags();
 	dev->tag_set.driver_data = dev;
-	ret = blk_mq_alloc_tag_set(&dev->tag_set);
+	ret = buse_fault_alloc() ? -ENOMEM :
+				   blk_mq_alloc_tag_set(&dev->tag_set);
 	if (ret)
 		return ret;
 
-	disk = buse_disk_alloc(dev);
+	disk = buse_fault_alloc() ? ERR_PTR(-ENOMEM) : buse_disk_alloc(dev);
 	if (IS_ERR(disk)) {
 		ret = PTR_ERR(disk);
 		goto out_tags;
@@ -154,7 +155,8 @@ int buse_disk_add(struct buse_device *dev)
 
 	/* The disk's reference; free_disk is called only once it was added. */
 	kref_get(&dev->ref);
-	ret = device_add_disk(NULL, disk, buse_disk_groups);
+	ret = buse_fault_alloc() ? -ENOMEM :
+		device_add_disk(NULL, disk, buse_disk_groups);
 	if (ret) {
 		buse_device_put(dev);
 		goto out_disk;

@@ -14,6 +14,7 @@ static int __init buse_init(void)
 	buse_wq = alloc_workqueue("buse", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!buse_wq)
 		return -ENOMEM;
+	buse_fault_init();
 	ret = buse_registry_init();
 	if (ret)
 		goto out_wq;
@@ -25,6 +26,7 @@ static int __init buse_init(void)
 out_registry:
 	buse_registry_exit();
 out_wq:
+	buse_fault_exit();
 	destroy_workqueue(buse_wq);
 	return ret;
 }
@@ -35,6 +37,7 @@ static void __exit buse_exit(void)
 	buse_control_exit();
 	buse_registry_exit();
 	buse_device_wait_all_gone();
+	buse_fault_exit();
 	destroy_workqueue(buse_wq);
 }
 

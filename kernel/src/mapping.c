@@ -54,7 +54,7 @@ static vm_fault_t buse_fault_around(struct vm_fault *vmf, void *map)
 	return VM_FAULT_NOPAGE;
 }
 
-static vm_fault_t buse_fault(struct vm_fault *vmf)
+static vm_fault_t buse_vm_fault(struct vm_fault *vmf)
 {
 	struct buse_file *file = vmf->vma->vm_private_data;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
@@ -67,7 +67,7 @@ static vm_fault_t buse_fault(struct vm_fault *vmf)
 }
 
 static const struct vm_operations_struct buse_vm_ops = {
-	.fault	= buse_fault,
+	.fault	= buse_vm_fault,
 };
 
 int buse_mmap(struct file *filp, struct vm_area_struct *vma)

@@ -101,6 +101,11 @@ static void buse_ring_put(struct buse_lane *lane, u32 tag_nr)
 	tag->state = BUSE_TAG_DELIVERED;
 	tag->lane = lane->index;
 	tag->generation++;
+	lane->nr_delivered++;
+	if (buse_fault(q->dev, BUSE_FAULT_DROP_REQUEST)) {
+		tag->delivered_before = true;
+		return;
+	}
 	e->offset = offset;
 	e->sequence = tag->sequence;
 	e->length = length;
@@ -113,7 +118,6 @@ static void buse_ring_put(struct buse_lane *lane, u32 tag_nr)
 		q->redelivered++;
 	tag->delivered_before = true;
 	lane->tail++;
-	lane->nr_delivered++;
 }
 
 /* Shows the server what is on the ring. Under q->lock. */
@@ -458,14 +462,14 @@ int buse_queue_init(struct buse_device *dev, u32 index)
 	q->dev = dev;
 	spin_lock_init(&q->lock);
 	mutex_init(&q->succession);
-	q->lanes = kvcalloc(dev->params.servers_per_queue, sizeof(*q->lanes),
-			    GFP_KERNEL);
-	q->tags = kvcalloc(dev->params.queue_depth, sizeof(*q->tags),
-			   GFP_KERNEL);
-	q->pending = kvcalloc(dev->ring_entries, sizeof(*q->pending),
-			      GFP_KERNEL);
-	q->chunk_map = bitmap_zalloc(dev->nr_chunks, GFP_KERNEL);
-	q->map = vmalloc_user(dev->map_bytes);	/* zeroed */
+	q->lanes = BUSE_ALLOC(kvcalloc(dev->params.servers_per_queue,
+				       sizeof(*q->lanes), GFP_KERNEL));
+	q->tags = BUSE_ALLOC(kvcalloc(dev->params.queue_depth,
+				      sizeof(*q->tags), GFP_KERNEL));
+	q->pending = BUSE_ALLOC(kvcalloc(dev->ring_entries,
+					 sizeof(*q->pending), GFP_KERNEL));
+	q->chunk_map = BUSE_ALLOC(bitmap_zalloc(dev->nr_chunks, GFP_KERNEL));
+	q->map = BUSE_ALLOC(vmalloc_user(dev->map_bytes));	/* zeroed */
 	if (!q->lanes || !q->tags || !q->pending || !q->chunk_map || !q->map)
 		return -ENOMEM;
 	q->nr_lanes = dev->params.servers_per_queue;

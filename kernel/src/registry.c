@@ -42,7 +42,8 @@ static int buse_registry_insert(struct buse_device *dev, u32 index)
 	if (buse_name_taken(dev->name))
 		ret = -EEXIST;
 	else
-		ret = idr_alloc(&registry, dev, start, end, GFP_KERNEL);
+		ret = buse_fault_alloc() ? -ENOMEM :
+			idr_alloc(&registry, dev, start, end, GFP_KERNEL);
 	if (ret >= 0)
 		dev->index = ret;
 	mutex_unlock(&registry_lock);
@@ -60,8 +61,9 @@ int buse_registry_add(struct buse_device *dev, u32 index)
 	ret = buse_registry_insert(dev, index);
 	if (ret)
 		return ret;
-	node = device_create(server_class, NULL, buse_server_devt(dev), NULL,
-			     "busec%u", dev->index);
+	node = buse_fault_alloc() ? ERR_PTR(-ENOMEM) :
+		device_create(server_class, NULL, buse_server_devt(dev), NULL,
+			      "busec%u", dev->index);
 	if (IS_ERR(node)) {
 		mutex_lock(&registry_lock);
 		idr_remove(&registry, dev->index);
@@ -70,11 +72,17 @@ int buse_registry_add(struct buse_device *dev, u32 index)
 	}
 	/* Released in buse_registry_remove(), by a task in the control ioctl. */
 	__module_get(THIS_MODULE);
+	buse_fault_add(dev);
+	/* Not before: it could be destroyed again while it is being made. */
+	mutex_lock(&registry_lock);
+	dev->known = true;
+	mutex_unlock(&registry_lock);
 	return 0;
 }
 
 void buse_registry_remove(struct buse_device *dev)
 {
+	buse_fault_remove(dev);
 	device_destroy(server_class, buse_server_devt(dev));
 	mutex_lock(&registry_lock);
 	idr_remove(&registry, dev->index);
@@ -91,6 +99,8 @@ struct buse_device *buse_registry_get(u32 index)
 	mutex_lock(&registry_lock);
 	if (index < BUSE_MAX_DEVICES)
 		dev = idr_find(&registry, index);
+	if (dev && !dev->known)
+		dev = NULL;
 	if (dev)
 		kref_get(&dev->ref);
 	mutex_unlock(&registry_lock);
@@ -107,6 +117,8 @@ int buse_registry_list(struct buse_list *list)
 	idr_for_each_entry_continue(&registry, dev, index) {
 		if (list->count == BUSE_LIST_MAX)
 			break;
+		if (!dev->known)
+			continue;
 		list->index[list->count++] = index;
 	}
 	mutex_unlock(&registry_lock);

@@ -185,6 +185,9 @@ static long buse_enter(struct buse_file *file, u64 arg)
 		ret = buse_enter_error(file, lane, ret, arg);
 	if (unlikely(ret))
 		return ret;
+	if (static_branch_unlikely(&buse_faults_on))
+		buse_fault_delay_now(file->dev, READ_ONCE(lane->header->cq_tail) -
+						READ_ONCE(lane->cq_head));
 	drained = buse_lane_drain(lane);
 	if (unlikely(drained < 0 || READ_ONCE(lane->published) - head >
 				    file->dev->ring_entries))

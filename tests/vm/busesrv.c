@@ -16,6 +16,7 @@
  *       spin_us=N      spin in ENTER
  *       fail=ERRNO     answer every read and write with it
  *       keep_slots     answer reads without touching their data
+ *       dirty          (disk is started) write to the own disk, leave it open
  *       hostile=SEED   answer with rubbish, for rounds=N rounds
  *       queue=N        that queue only
  *       lanes=N        so many lanes of each queue, a thread for each
@@ -23,6 +24,9 @@
  *       take_over, standby   how to attach
  *     SIGTERM: answers what it holds and ends. Its mapping revoked: exit code ESTALE.
  *   busesrv stats PATH                                  prints the counters
+ *   busesrv many COUNT     makes, serves and starts so many disks
+ *   busesrv zeroed INDEX   checks that a server gets zeroed memory
+ *   busesrv untouched DISK checks that a failing read leaves the reader's buffer alone
  *
  * Exit codes: 0; 1 usage; otherwise the errno of the failed call.
  */
@@ -55,15 +59,21 @@ static int control(void) {
   return fd;
 }
 
+void control_call(unsigned long request, void* argument, const char* name) {
+  int fd = control();
+  if (ioctl(fd, request, argument)) die(name);
+  close(fd);
+}
+
 static void command(unsigned long request, const char* name, uint32_t index, uint32_t flags,
                     uint64_t value) {
   struct buse_command c = {.index = index, .flags = flags, .value = value};
-  if (ioctl(control(), request, &c)) die(name);
+  control_call(request, &c, name);
 }
 
 static void get_info(uint32_t index) {
   info.index = index;
-  if (ioctl(control(), BUSE_CTL_INFO, &info)) die("info");
+  control_call(BUSE_CTL_INFO, &info, "info");
 }
 
 static void create(int argc, char** argv) {
@@ -93,7 +103,7 @@ static void create(int argc, char** argv) {
     if (m == sizeof(members) / sizeof(*members)) exit(1);
     *(uint32_t*)((char*)&i.params + members[m].offset) = strtoul(value, NULL, 0);
   }
-  if (ioctl(control(), BUSE_CTL_CREATE, &i)) die("create");
+  control_call(BUSE_CTL_CREATE, &i, "create");
   printf("%u\n", i.index);
 }
 
@@ -112,7 +122,7 @@ static void show(void) {
 static void list(void) {
   struct buse_list l = {0};
   do {
-    if (ioctl(control(), BUSE_CTL_LIST, &l)) die("list");
+    control_call(BUSE_CTL_LIST, &l, "list");
     for (uint32_t i = 0; i < l.count; i++) printf("%u\n", l.index[i]);
     if (l.count) l.first = l.index[l.count - 1] + 1;
   } while (l.count == BUSE_LIST_MAX);
@@ -173,6 +183,12 @@ int main(int argc, char** argv) {
     command(BUSE_CTL_QUIESCE, verb, index, 0, strtoull(argv[3], NULL, 0));
   else if (!strcmp(verb, "unquiesce") && argc == 3)
     command(BUSE_CTL_UNQUIESCE, verb, index, 0, 0);
+  else if (!strcmp(verb, "many") && argc == 3)
+    serve_many(index);
+  else if (!strcmp(verb, "zeroed") && argc == 3)
+    get_info(index), check_zeroed(index);
+  else if (!strcmp(verb, "untouched") && argc == 3)
+    check_untouched(argv[2]);
   else if (!strcmp(verb, "stats") && argc == 3)
     show_counters(argv[2]);
   else

@@ -20,6 +20,7 @@ struct lane {
 extern struct buse_info info;  // of the device served
 
 void die(const char* what) __attribute__((noreturn));
+void control_call(unsigned long request, void* argument, const char* name);
 void* map_file(const char* path, uint64_t bytes);
 void open_lane(struct lane* lane, uint32_t device);
 void attach_lane(struct lane* lane, uint32_t queue, uint32_t flags, uint32_t lane_number);
@@ -27,6 +28,11 @@ void attach_lane(struct lane* lane, uint32_t queue, uint32_t flags, uint32_t lan
 // busesrv_serve.c
 void serve(uint32_t index, int argc, char** argv);
 void show_counters(const char* path);
+int serve_rings(struct lane* lane);  // until ENTER fails; returns its errno
+// busesrv_probe.c
+void check_zeroed(uint32_t device);
+void check_untouched(const char* path);
+void serve_many(unsigned count);
 // busesrv_hostile.c
 void be_hostile(struct lane* lane, unsigned seed, long rounds);
 

@@ -26,7 +26,7 @@ static const char* const counter_names[COUNTERS] = {
 
 static char* data;
 static uint64_t own_counters[COUNTERS], *counters = own_counters;
-static long delay_us, spin_us, fail_errno, keep_slots, hostile, rounds = 2000;
+static long delay_us, spin_us, fail_errno, keep_slots, dirty, hostile, rounds = 2000;
 static long lanes = 1, one_lane = -1, one_queue = -1;
 static uint32_t attach_flags;
 static struct lane served[BUSE_MAX_QUEUES * BUSE_MAX_SERVERS_PER_QUEUE];
@@ -111,7 +111,7 @@ static int wait_for_turn(struct lane* l) {
   return 0;
 }
 
-static int serve_rings(struct lane* l) {
+int serve_rings(struct lane* l) {
   uint32_t mask = l->attach.ring_entries - 1, head = 0, cq_tail = 0;
   int error = attach_flags == BUSE_ATTACH_STANDBY ? wait_for_turn(l) : 0;
   while (!error) {
@@ -151,6 +151,16 @@ static void* serve_lane(void* argument) {
   return NULL;
 }
 
+// Its own disk, with data nobody has written back: the last close is in this process's exit.
+static void dirty_own_disk(uint32_t index) {
+  static char block[65536];
+  char path[64];
+  snprintf(path, sizeof(path), "/dev/buse%u", index);
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  memset(block, 0x5a, sizeof(block));
+  if (fd < 0 || write(fd, block, sizeof(block)) != sizeof(block)) die(path);
+}
+
 // A successor has taken the mapping away.
 static void revoked(int signal) {
   static const char text[] = "busesrv: the mapping was revoked\n";
@@ -178,6 +188,8 @@ static void parse(int argc, char** argv) {
       attach_flags = BUSE_ATTACH_TAKE_OVER;
     else if (!strcmp(argv[a], "standby"))
       attach_flags = BUSE_ATTACH_STANDBY;
+    else if (!strcmp(argv[a], "dirty"))
+      dirty = 1;
     else if (!strcmp(argv[a], "keep_slots"))
       keep_slots = 1;
     else if (sscanf(argv[a], "delay_us=%ld", &delay_us) != 1 &&
@@ -218,6 +230,7 @@ void serve(uint32_t index, int argc, char** argv) {
   for (unsigned i = 0; i < nr_served; i++)
     if ((errno = pthread_create(&threads[i], NULL, serve_lane, &served[i]))) die("thread");
   if ((errno = pthread_create(&releaser, NULL, release_on_sigterm, &terminate))) die("thread");
+  if (dirty) dirty_own_disk(index);
   printf("serving\n");
   fflush(stdout);
   for (unsigned i = 0; i < nr_served; i++) pthread_join(threads[i], NULL);
