@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "absl/cleanup/cleanup.h"
@@ -42,6 +43,19 @@ absl::StatusOr<std::string> ReadBootId() {
   return boot_id;
 }
 
+absl::StatusOr<DriverUsers> ReadDriverUsers(const std::string& text) {
+  std::ifstream in("/proc/self/uid_map");
+  std::stringstream map;
+  map << in.rdbuf();
+  auto users = DriverUsers::Parse(text, map.str());
+  // In a user namespace, root is no more than a user; who asks for numbers gets them or an error.
+  if (text == kDefaultDriverUsers && absl::IsFailedPrecondition(users.status())) {
+    SPDLOG_WARN("driver processes stay root: {}", std::string(users.status().message()));
+    return DriverUsers();
+  }
+  return users;
+}
+
 std::string KernelRelease() {
   utsname name{};
   uname(&name);
@@ -73,7 +87,8 @@ absl::Status RunAgent(const Options& options) {
   RETURN_IF_ERROR(MakeDirectory(std::filesystem::path(options.socket).parent_path().string()));
 
   HostDriverCatalog catalog(options.driver_dirs);
-  LocalDriverLauncher launcher(options.run_dir, &catalog);
+  ASSIGN_OR_RETURN(const DriverUsers users, ReadDriverUsers(options.driver_users));
+  LocalDriverLauncher launcher(options.run_dir, &catalog, users);
   HostDeviceFactory devices(options.run_dir, options.link_dir);
   VolumeLocks locks;
   Environment environment{.store = store.get(),
@@ -81,7 +96,8 @@ absl::Status RunAgent(const Options& options) {
                           .launcher = &launcher,
                           .catalog = &catalog,
                           .locks = &locks,
-                          .state_dir = options.state_dir};
+                          .state_dir = options.state_dir,
+                          .users = users};
   ASSIGN_OR_RETURN(environment.boot_id, ReadBootId());
   Attachments attachments(environment);
   Volumes volumes(environment, &attachments);

@@ -21,6 +21,10 @@ int main(int argc, char** argv) {
                  "(default: drivers beside the executable, /usr/lib/diskd/drivers)");
   app.add_option("--link-dir", options.link_dir, "links NAME -> device")->capture_default_str();
   app.add_option("--node-name", options.node_name, "default: the host's name");
+  app.add_option("--driver-users", options.driver_users,
+                 "FIRST:COUNT, user ids that driver processes serve as, one for each volume; or "
+                 "root")
+      ->capture_default_str();
   app.add_option("--log-level", options.log_level)
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

@@ -41,7 +41,7 @@ absl::Status Options::Complete() {
     if (gethostname(name, sizeof(name) - 1) != 0) return ErrnoStatus(errno, "get the host's name");
     node_name = name;
   }
-  const size_t longest = ControlSocketPath(run_dir, kLongestVolumeId).size();
+  const size_t longest = ControlSocketPath(run_dir, kLongestVolumeId, 0).size();
   if (longest >= sizeof(sockaddr_un::sun_path)) {
     return absl::InvalidArgumentError(absl::StrCat("run directory ", run_dir, " is ",
                                                    longest - sizeof(sockaddr_un::sun_path) + 1,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "agent/supervisor/driver_users.h"
 
 namespace diskd::agent {
 
@@ -20,6 +21,7 @@ struct Options {
   std::vector<std::string> driver_dirs;  // empty: beside the executable, then the system's
   std::string node_name;                 // empty: the host's
   std::string log_level = "info";
+  std::string driver_users = kDefaultDriverUsers;
 
   // Fills in what was left empty.
   absl::Status Complete();

@@ -20,8 +20,10 @@ inline std::string VolumeRunDir(const std::string& run_dir, const std::string& v
 inline std::string FuseMountPoint(const std::string& run_dir, const std::string& volume_id) {
   return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/", kFuseFolder);
 }
-inline std::string ControlSocketPath(const std::string& run_dir, const std::string& volume_id) {
-  return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/control.sock");
+// `slot`: 0 or 1, tells a driver process from its successor.
+inline std::string ControlSocketPath(const std::string& run_dir, const std::string& volume_id,
+                                     int slot) {
+  return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/control-", slot, ".sock");
 }
 inline std::string DriverLogPath(const std::string& run_dir, const std::string& volume_id) {
   return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/driver.log");

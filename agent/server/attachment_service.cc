@@ -16,6 +16,12 @@ grpc::Status AttachmentService::DetachVolume(grpc::ServerContext*,
   return ToGrpc(attachments_->Detach(*request));
 }
 
+grpc::Status AttachmentService::UpgradeDriver(grpc::ServerContext*,
+                                              const diskd::v1::UpgradeDriverRequest* request,
+                                              diskd::v1::UpgradeDriverResponse* response) {
+  return ToGrpc(attachments_->UpgradeDriver(*request), response);
+}
+
 grpc::Status AttachmentService::ListAttachments(grpc::ServerContext*,
                                                 const diskd::v1::ListAttachmentsRequest*,
                                                 diskd::v1::ListAttachmentsResponse* response) {

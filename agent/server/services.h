@@ -45,6 +45,9 @@ class AttachmentService final : public diskd::v1::AttachmentService::Service {
   grpc::Status DetachVolume(grpc::ServerContext* context,
                             const diskd::v1::DetachVolumeRequest* request,
                             diskd::v1::DetachVolumeResponse* response) override;
+  grpc::Status UpgradeDriver(grpc::ServerContext* context,
+                             const diskd::v1::UpgradeDriverRequest* request,
+                             diskd::v1::UpgradeDriverResponse* response) override;
   grpc::Status ListAttachments(grpc::ServerContext* context,
                                const diskd::v1::ListAttachmentsRequest* request,
                                diskd::v1::ListAttachmentsResponse* response) override;

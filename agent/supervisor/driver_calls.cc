@@ -8,6 +8,21 @@ namespace diskd::agent {
 
 using diskd::driver::v1::Request;
 
+namespace {
+
+diskd::driver::v1::Transport ForDriver(diskd::v1::Transport transport) {
+  return transport == diskd::v1::TRANSPORT_BUSE ? diskd::driver::v1::TRANSPORT_BUSE
+                                                : diskd::driver::v1::TRANSPORT_FUSE;
+}
+
+std::vector<int> Numbers(const std::vector<Fd>& descriptors) {
+  std::vector<int> numbers;
+  for (const Fd& fd : descriptors) numbers.push_back(fd.get());
+  return numbers;
+}
+
+}  // namespace
+
 // How long a driver that has answered the shutdown may take to exit.
 constexpr absl::Duration kExitLimit = absl::Seconds(5);
 
@@ -24,9 +39,10 @@ absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::Volume
 }
 
 absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
-    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config) {
+    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config, bool standby) {
   Request request;
   *request.mutable_open()->mutable_config() = config;
+  request.mutable_open()->set_standby(standby);
   ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, kOpenLimit));
   const diskd::driver::v1::Geometry& geometry = answer.response.open().geometry();
   if (geometry.size_bytes() != config.size_bytes()) {
@@ -38,15 +54,35 @@ absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
 }
 
 absl::Status Serve(DriverProcess& process, diskd::v1::Transport transport,
-                   const std::vector<Fd>& descriptors, bool resend) {
+                   const std::vector<Fd>& descriptors, bool resend, uid_t user) {
   Request request;
-  request.mutable_serve()->set_transport(transport == diskd::v1::TRANSPORT_BUSE
-                                             ? diskd::driver::v1::TRANSPORT_BUSE
-                                             : diskd::driver::v1::TRANSPORT_FUSE);
+  request.mutable_serve()->set_transport(ForDriver(transport));
   request.mutable_serve()->set_resend(resend);
-  std::vector<int> numbers;
-  for (const Fd& fd : descriptors) numbers.push_back(fd.get());
-  return process.Call(request, numbers, kServeLimit).status();
+  request.mutable_serve()->set_user(user);
+  return process.Call(request, Numbers(descriptors), kServeLimit).status();
+}
+
+absl::Status Standby(DriverProcess& process, diskd::v1::Transport transport,
+                     const std::vector<Fd>& descriptors, uid_t user) {
+  Request request;
+  request.mutable_standby()->set_transport(ForDriver(transport));
+  request.mutable_standby()->set_user(user);
+  return process.Call(request, Numbers(descriptors), kServeLimit).status();
+}
+
+absl::Status TakeOver(DriverProcess& successor, Fd socket) {
+  Request request;
+  request.mutable_take_over();
+  // No limit of its own: the call ends when the other side's does, or the successor.
+  return successor.Call(request, {socket.get()}, absl::InfiniteDuration()).status();
+}
+
+absl::Status HandOver(DriverProcess& process, Fd socket, const std::vector<Fd>& spare) {
+  Request request;
+  request.mutable_hand_over();
+  std::vector<int> numbers = Numbers(spare);
+  numbers.insert(numbers.begin(), socket.get());
+  return process.Call(request, numbers, kHandOverLimit).status();
 }
 
 absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process) {

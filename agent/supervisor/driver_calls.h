@@ -17,15 +17,24 @@ inline constexpr absl::Duration kProvisionLimit = absl::Minutes(30);
 inline constexpr absl::Duration kOpenLimit = absl::Seconds(30);
 inline constexpr absl::Duration kServeLimit = absl::Seconds(20);
 inline constexpr absl::Duration kStatusLimit = absl::Seconds(3);
+// I/O stands still meanwhile: a driver that takes longer to finish what it holds has to be replaced
+// as a hung one is.
+inline constexpr absl::Duration kHandOverLimit = absl::Seconds(5);
 // Flushes what the driver holds in memory.
 inline constexpr absl::Duration kShutdownLimit = absl::Seconds(60);
 
 absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
 absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
 absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
-    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
+    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config, bool standby = false);
 absl::Status Serve(DriverProcess& process, diskd::v1::Transport transport,
-                   const std::vector<Fd>& descriptors, bool resend);
+                   const std::vector<Fd>& descriptors, bool resend, uid_t user);
+absl::Status Standby(DriverProcess& process, diskd::v1::Transport transport,
+                     const std::vector<Fd>& descriptors, uid_t user);
+// The two ends of one socket pair. Each is closed here with the end of its call, by which a
+// process learns that the other is gone.
+absl::Status TakeOver(DriverProcess& successor, Fd socket);
+absl::Status HandOver(DriverProcess& process, Fd socket, const std::vector<Fd>& spare);
 absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process);
 absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process);
 absl::Status Ping(DriverProcess& process, absl::Duration limit);

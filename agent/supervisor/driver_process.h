@@ -30,6 +30,7 @@ class DriverProcess {
   virtual ~DriverProcess() = default;
 
   virtual pid_t pid() const = 0;
+  virtual int slot() const = 0;  // of DriverLauncher::Launch
 
   // One request. The driver's own error is the status. Besides: UNAVAILABLE, the process has
   // exited or its socket is gone; DEADLINE_EXCEEDED, no answer in time; CANCELLED, interrupted.
@@ -52,10 +53,13 @@ class DriverLauncher {
  public:
   virtual ~DriverLauncher() = default;
 
+  // `slot`: 0, or 1 for a process that runs beside one in slot 0, and so on.
   virtual absl::StatusOr<std::unique_ptr<DriverProcess>> Launch(const std::string& volume_id,
-                                                                const std::string& driver) = 0;
-  // The process a former agent started for the volume. NOT_FOUND: none runs.
-  virtual absl::StatusOr<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) = 0;
+                                                                const std::string& driver,
+                                                                int slot) = 0;
+  // The processes a former agent started for the volume: none, one, or, when it ended during an
+  // upgrade, two.
+  virtual std::vector<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) = 0;
   // Volumes that have a driver process.
   virtual std::vector<std::string> List() = 0;
   // Removes socket, log and directory of a volume without a process. Best effort.
@@ -71,6 +75,12 @@ class DriverCatalog {
   virtual std::vector<diskd::v1::DriverInfo> List() = 0;
   // The path of a driver's executable, at once: asks no executable anything. NOT_FOUND.
   virtual absl::StatusOr<std::string> FindExecutable(const std::string& name) = 0;
+  // Which program a process started now would run; StatusResponse says which one it does run.
+  struct Program {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+  };
+  virtual absl::StatusOr<Program> FindProgram(const std::string& name) = 0;
 };
 
 }  // namespace diskd::agent

@@ -8,13 +8,18 @@ namespace diskd::agent {
 
 using diskd::driver::v1::Request;
 
+constexpr uint64_t kDevice = 7;
+
 // One process; shared by the world and by every handle to it.
 struct FakeDrivers::State {
   pid_t pid = 0;
+  int slot = 0;
+  uint64_t program = 0;
   absl::Mutex mutex;
   bool alive ABSL_GUARDED_BY(mutex) = true;
   bool hung ABSL_GUARDED_BY(mutex) = false;
   bool serving ABSL_GUARDED_BY(mutex) = false;
+  bool refused ABSL_GUARDED_BY(mutex) = false;  // the disk it stood by for will not come
   diskd::driver::v1::VolumeConfig config ABSL_GUARDED_BY(mutex);
 };
 
@@ -24,6 +29,7 @@ class FakeDrivers::Process : public DriverProcess {
       : world_(world), state_(std::move(state)) {}
 
   pid_t pid() const override { return state_->pid; }
+  int slot() const override { return state_->slot; }
 
   absl::StatusOr<DriverAnswer> Call(const Request& request, const std::vector<int>& descriptors,
                                     absl::Duration limit) override {
@@ -108,9 +114,21 @@ class FakeDrivers::Process : public DriverProcess {
         auto* status = answer.response.mutable_status();
         status->set_volume_id(state_->config.volume_id());
         status->set_opened(!state_->config.volume_id().empty());
+        status->set_executable_device(kDevice);
+        status->set_executable_inode(state_->program);
+        status->mutable_geometry()->set_logical_block_bytes(state_->config.logical_block_bytes());
         if (state_->serving) status->set_serving(diskd::driver::v1::TRANSPORT_FUSE);
         break;
       }
+      case Request::kStandby:
+        RETURN_IF_ERROR(FailureOf("standby"));
+        RETURN_IF_ERROR(world_->Effect("standby"));
+        break;
+      case Request::kTakeOver:
+        return AwaitTurn();
+      case Request::kHandOver:
+        RETURN_IF_ERROR(HandOver());
+        break;
       case Request::kDescriptors:
         answer.response.mutable_descriptors()->set_count(1);
         answer.descriptors.emplace_back(dup(STDERR_FILENO));
@@ -126,6 +144,34 @@ class FakeDrivers::Process : public DriverProcess {
         break;
     }
     return answer;
+  }
+
+  absl::StatusOr<DriverAnswer> AwaitTurn() {
+    absl::MutexLock lock(&state_->mutex);
+    auto ready = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return state_->serving || state_->refused || !state_->alive;
+    };
+    state_->mutex.Await(absl::Condition(&ready));
+    if (!state_->serving) return absl::UnavailableError("it was not handed over");
+    return DriverAnswer();
+  }
+
+  absl::Status HandOver() {
+    absl::Status status = FailureOf("hand_over");
+    if (status.ok()) status = world_->Effect("hand_over");
+    std::string id;
+    {
+      absl::MutexLock lock(&state_->mutex);
+      id = state_->config.volume_id();
+      if (status.ok()) state_->serving = false;
+    }
+    for (const auto& other : world_->Living(id)) {
+      if (other == state_) continue;
+      absl::MutexLock lock(&other->mutex);
+      other->serving = status.ok();
+      other->refused = !status.ok();
+    }
+    return status;
   }
 
   absl::StatusOr<DriverAnswer> Open(const diskd::driver::v1::VolumeConfig& config) {
@@ -156,27 +202,55 @@ absl::Status FakeDrivers::Effect(const std::string& effect) {
 }
 
 absl::StatusOr<std::unique_ptr<DriverProcess>> FakeDrivers::Launch(const std::string& volume_id,
-                                                                   const std::string& driver) {
+                                                                   const std::string& driver,
+                                                                   int slot) {
   RETURN_IF_ERROR(Effect("launch"));
   absl::MutexLock lock(&mutex_);
   auto state = std::make_shared<State>();
   state->pid = 1000 + ++launches_;
-  running_[volume_id] = state;
+  state->slot = slot;
+  state->program = catalog_.installed;
+  started_[volume_id].push_back(state);
   return std::make_unique<Process>(this, std::move(state));
 }
 
-absl::StatusOr<std::unique_ptr<DriverProcess>> FakeDrivers::Adopt(const std::string& volume_id) {
-  if (!Running(volume_id)) return absl::NotFoundError("no driver process");
+std::vector<std::shared_ptr<FakeDrivers::State>> FakeDrivers::Living(const std::string& volume_id) {
   absl::MutexLock lock(&mutex_);
-  return std::make_unique<Process>(this, running_[volume_id]);
+  std::vector<std::shared_ptr<State>> living;
+  for (const auto& state : started_[volume_id]) {
+    absl::MutexLock state_lock(&state->mutex);
+    if (state->alive) living.push_back(state);
+  }
+  return living;
+}
+
+std::shared_ptr<FakeDrivers::State> FakeDrivers::Find(const std::string& volume_id) {
+  const auto living = Living(volume_id);
+  for (const auto& state : living) {
+    absl::MutexLock lock(&state->mutex);
+    if (state->serving) return state;
+  }
+  if (!living.empty()) return living.back();
+  absl::MutexLock lock(&mutex_);
+  return started_[volume_id].empty() ? nullptr : started_[volume_id].back();
+}
+
+std::vector<std::unique_ptr<DriverProcess>> FakeDrivers::Adopt(const std::string& volume_id) {
+  std::vector<std::unique_ptr<DriverProcess>> adopted;
+  for (const auto& state : Living(volume_id)) {
+    adopted.push_back(std::make_unique<Process>(this, state));
+  }
+  return adopted;
 }
 
 std::vector<std::string> FakeDrivers::List() {
-  absl::MutexLock lock(&mutex_);
-  std::vector<std::string> ids;
-  for (const auto& [id, state] : running_) {
-    absl::MutexLock state_lock(&state->mutex);
-    if (state->alive) ids.push_back(id);
+  std::vector<std::string> started, ids;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, states] : started_) started.push_back(id);
+  }
+  for (const std::string& id : started) {
+    if (!Living(id).empty()) ids.push_back(id);
   }
   return ids;
 }
@@ -194,22 +268,28 @@ absl::StatusOr<std::string> FakeDrivers::Catalog::FindExecutable(const std::stri
   return "/drivers/" + name;
 }
 
+absl::StatusOr<DriverCatalog::Program> FakeDrivers::Catalog::FindProgram(const std::string&) {
+  return Program{kDevice, installed};
+}
+
 bool FakeDrivers::Running(const std::string& volume_id) { return PidOf(volume_id) != 0; }
 
 pid_t FakeDrivers::PidOf(const std::string& volume_id) {
-  absl::MutexLock lock(&mutex_);
-  const auto found = running_.find(volume_id);
-  if (found == running_.end()) return 0;
-  absl::MutexLock state_lock(&found->second->mutex);
-  return found->second->alive ? found->second->pid : 0;
+  const auto state = Find(volume_id);
+  if (state == nullptr) return 0;
+  absl::MutexLock lock(&state->mutex);
+  return state->alive ? state->pid : 0;
 }
 
 bool FakeDrivers::Serving(const std::string& volume_id) {
-  absl::MutexLock lock(&mutex_);
-  const auto found = running_.find(volume_id);
-  if (found == running_.end()) return false;
-  absl::MutexLock state_lock(&found->second->mutex);
-  return found->second->alive && found->second->serving;
+  const auto state = Find(volume_id);
+  if (state == nullptr) return false;
+  absl::MutexLock lock(&state->mutex);
+  return state->alive && state->serving;
+}
+
+int FakeDrivers::count(const std::string& volume_id) {
+  return static_cast<int>(Living(volume_id).size());
 }
 
 std::set<std::string> FakeDrivers::Provisioned() {
@@ -228,15 +308,15 @@ int FakeDrivers::resends() {
 }
 
 void FakeDrivers::KillProcess(const std::string& volume_id) {
-  absl::MutexLock lock(&mutex_);
-  absl::MutexLock state_lock(&running_.at(volume_id)->mutex);
-  running_.at(volume_id)->alive = false;
+  const auto state = Find(volume_id);
+  absl::MutexLock lock(&state->mutex);
+  state->alive = false;
 }
 
 void FakeDrivers::Hang(const std::string& volume_id) {
-  absl::MutexLock lock(&mutex_);
-  absl::MutexLock state_lock(&running_.at(volume_id)->mutex);
-  running_.at(volume_id)->hung = true;
+  const auto state = Find(volume_id);
+  absl::MutexLock lock(&state->mutex);
+  state->hung = true;
 }
 
 void FakeDrivers::FailCalls(const std::string& kind, absl::Status status) {

@@ -5,6 +5,7 @@
 #ifndef DISKD_AGENT_SUPERVISOR_FAKE_DRIVERS_H_
 #define DISKD_AGENT_SUPERVISOR_FAKE_DRIVERS_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,8 +27,9 @@ class FakeDrivers : public DriverLauncher {
   explicit FakeDrivers(EffectHook hook = nullptr);
 
   absl::StatusOr<std::unique_ptr<DriverProcess>> Launch(const std::string& volume_id,
-                                                        const std::string& driver) override;
-  absl::StatusOr<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
+                                                        const std::string& driver,
+                                                        int slot) override;
+  std::vector<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
   std::vector<std::string> List() override;
   void RemoveFiles(const std::string& volume_id) override {}
 
@@ -36,16 +38,19 @@ class FakeDrivers : public DriverLauncher {
    public:
     std::vector<diskd::v1::DriverInfo> List() override;
     absl::StatusOr<std::string> FindExecutable(const std::string& name) override;
+    absl::StatusOr<Program> FindProgram(const std::string& name) override;
+    std::atomic<uint64_t> installed = 1;  // inode of every driver
   };
-  DriverCatalog* catalog() { return &catalog_; }
+  Catalog* catalog() { return &catalog_; }
 
-  // What a test looks at and does.
+  // What a test looks at and does. Of two processes of a volume, the one that serves counts.
   bool Running(const std::string& volume_id);
   pid_t PidOf(const std::string& volume_id);  // 0: none
   bool Serving(const std::string& volume_id);
   std::set<std::string> Provisioned();
   int launches();
-  int resends();  // serve requests with `resend`
+  int count(const std::string& volume_id);  // of living processes
+  int resends();                            // serve requests with `resend`
   void KillProcess(const std::string& volume_id);
   void Hang(const std::string& volume_id);  // answers nothing any more
   // Calls of this kind ("open", "serve", "provision", ...) fail with the status from now on.
@@ -55,11 +60,14 @@ class FakeDrivers : public DriverLauncher {
   class Process;
   struct State;
   absl::Status Effect(const std::string& effect);
+  // nullptr: none was ever there.
+  std::shared_ptr<State> Find(const std::string& volume_id);
+  std::vector<std::shared_ptr<State>> Living(const std::string& volume_id);
 
   EffectHook hook_;
   Catalog catalog_;
   absl::Mutex mutex_;
-  std::map<std::string, std::shared_ptr<State>> running_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<std::shared_ptr<State>>> started_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> provisioned_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   int launches_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -10,7 +10,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "agent/process/command.h"
+#include "base/errno_status.h"
 #include "base/log.h"
+#include "base/status_macros.h"
 
 namespace diskd::agent {
 namespace {
@@ -94,6 +96,13 @@ absl::StatusOr<std::string> HostDriverCatalog::FindExecutable(const std::string&
   return absl::NotFoundError(absl::StrCat("driver \"", name, "\" is not installed: put ",
                                           kDriverPrefix, name, " into ",
                                           absl::StrJoin(directories_, " or ")));
+}
+
+absl::StatusOr<DriverCatalog::Program> HostDriverCatalog::FindProgram(const std::string& name) {
+  ASSIGN_OR_RETURN(const std::string path, FindExecutable(name));
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) return ErrnoStatus(errno, absl::StrCat("look at ", path));
+  return Program{st.st_dev, st.st_ino};
 }
 
 std::vector<diskd::v1::DriverInfo> HostDriverCatalog::List() {

@@ -29,6 +29,7 @@ class HostDriverCatalog : public DriverCatalog {
   // Runs `describe` of executables that are new or have changed.
   std::vector<diskd::v1::DriverInfo> List() override;
   absl::StatusOr<std::string> FindExecutable(const std::string& name) override;
+  absl::StatusOr<Program> FindProgram(const std::string& name) override;
 
  private:
   struct Entry {

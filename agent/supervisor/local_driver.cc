@@ -46,9 +46,10 @@ void ProtectFromOomKiller(pid_t pid) {
 
 }  // namespace
 
-LocalDriverProcess::LocalDriverProcess(Process process, std::string socket_path,
+LocalDriverProcess::LocalDriverProcess(Process process, int slot, std::string socket_path,
                                        std::string log_path)
     : pid_(process.pid()),
+      slot_(slot),
       socket_path_(std::move(socket_path)),
       log_path_(std::move(log_path)),
       interrupt_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -153,18 +154,19 @@ std::string LocalDriverProcess::ExitText() {
   return process_.exit_text();
 }
 
-LocalDriverLauncher::LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog)
-    : run_dir_(std::move(run_dir)), catalog_(catalog) {}
+LocalDriverLauncher::LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog,
+                                         const DriverUsers& users)
+    : run_dir_(std::move(run_dir)), catalog_(catalog), users_(users) {}
 
 std::unique_ptr<DriverProcess> LocalDriverLauncher::Attend(Process process,
-                                                           const std::string& volume_id) {
-  return std::make_unique<LocalDriverProcess>(std::move(process),
-                                              ControlSocketPath(run_dir_, volume_id),
+                                                           const std::string& volume_id, int slot) {
+  return std::make_unique<LocalDriverProcess>(std::move(process), slot,
+                                              ControlSocketPath(run_dir_, volume_id, slot),
                                               DriverLogPath(run_dir_, volume_id));
 }
 
 absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
-    const std::string& volume_id, const std::string& driver) {
+    const std::string& volume_id, const std::string& driver, int slot) {
   ASSIGN_OR_RETURN(const std::string executable, catalog_->FindExecutable(driver));
   std::error_code error;
   std::filesystem::create_directories(VolumeRunDir(run_dir_, volume_id), error);
@@ -172,46 +174,52 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
     return ErrnoStatus(error.value(), absl::StrCat("create ", VolumeRunDir(run_dir_, volume_id)));
   }
   ASSIGN_OR_RETURN(const Fd log, OpenLog(DriverLogPath(run_dir_, volume_id)));
-  ASSIGN_OR_RETURN(const Fd listener, ListenPacketSocket(ControlSocketPath(run_dir_, volume_id)));
+  ASSIGN_OR_RETURN(const Fd listener,
+                   ListenPacketSocket(ControlSocketPath(run_dir_, volume_id, slot)));
   ASSIGN_OR_RETURN(
       Process process,
       Process::Spawn({.argv = {executable, "serve", absl::StrCat("--control-fd=", kInheritedFd)},
-                      .environment = DriverMarks(run_dir_, volume_id),
+                      .environment = DriverMarks(run_dir_, volume_id, slot),
                       .stdout_fd = log.get(),
                       .stderr_fd = log.get(),
                       .inherited_fd = listener.get()}));
   ProtectFromOomKiller(process.pid());
   SPDLOG_INFO("volume {}: started driver {} as process {}", volume_id, driver, process.pid());
-  return Attend(std::move(process), volume_id);
+  return Attend(std::move(process), volume_id, slot);
 }
 
-absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Adopt(
+std::vector<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Adopt(
     const std::string& volume_id) {
-  const auto marked = FindMarkedProcesses(run_dir_);
+  std::vector<std::unique_ptr<DriverProcess>> adopted;
+  const auto marked = FindMarkedProcesses(run_dir_, users_);
   const auto found = marked.find(volume_id);
-  if (found == marked.end()) {
-    return absl::NotFoundError(absl::StrCat("no driver process runs for volume ", volume_id));
+  if (found == marked.end()) return adopted;
+  for (const MarkedProcess& mark : found->second) {
+    auto process = Process::Watch(mark.pid);
+    if (!process.ok()) continue;
+    // Between the two looks the number could have gone to another process.
+    const auto again = FindMarkedProcesses(run_dir_, users_);
+    const auto same = again.find(volume_id);
+    if (same == again.end() ||
+        std::none_of(same->second.begin(), same->second.end(),
+                     [&](const MarkedProcess& m) { return m.pid == mark.pid; })) {
+      continue;
+    }
+    adopted.push_back(Attend(*std::move(process), volume_id, mark.slot));
   }
-  ASSIGN_OR_RETURN(Process process, Process::Watch(found->second));
-  // Between the two looks the number could have gone to another process.
-  const auto again = FindMarkedProcesses(run_dir_);
-  const auto same = again.find(volume_id);
-  if (same == again.end() || same->second != process.pid()) {
-    return absl::NotFoundError(absl::StrCat("the driver process of ", volume_id, " just ended"));
-  }
-  return Attend(std::move(process), volume_id);
+  return adopted;
 }
 
 std::vector<std::string> LocalDriverLauncher::List() {
   std::vector<std::string> ids;
-  for (const auto& [id, pid] : FindMarkedProcesses(run_dir_)) ids.push_back(id);
+  for (const auto& [id, processes] : FindMarkedProcesses(run_dir_, users_)) ids.push_back(id);
   return ids;
 }
 
 void LocalDriverLauncher::RemoveFiles(const std::string& volume_id) {
   // Never recursively: the directory may hold the mount of a dead driver.
   const std::string log = DriverLogPath(run_dir_, volume_id);
-  unlink(ControlSocketPath(run_dir_, volume_id).c_str());
+  for (const int slot : {0, 1}) unlink(ControlSocketPath(run_dir_, volume_id, slot).c_str());
   unlink(log.c_str());
   unlink(absl::StrCat(log, ".1").c_str());
   rmdir(FuseMountPoint(run_dir_, volume_id).c_str());

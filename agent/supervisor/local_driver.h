@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "agent/process/process.h"
 #include "agent/supervisor/driver_process.h"
+#include "agent/supervisor/driver_users.h"
 
 namespace diskd::agent {
 
@@ -20,9 +21,10 @@ inline constexpr int64_t kMaxDriverLogBytes = 1 << 20;  // of driver.log at a st
 
 class LocalDriverProcess : public DriverProcess {
  public:
-  LocalDriverProcess(Process process, std::string socket_path, std::string log_path);
+  LocalDriverProcess(Process process, int slot, std::string socket_path, std::string log_path);
 
   pid_t pid() const override { return pid_; }
+  int slot() const override { return slot_; }
   absl::StatusOr<DriverAnswer> Call(const diskd::driver::v1::Request& request,
                                     const std::vector<int>& descriptors,
                                     absl::Duration limit) override;
@@ -42,6 +44,7 @@ class LocalDriverProcess : public DriverProcess {
   absl::Status Ended();
 
   const pid_t pid_;
+  const int slot_;
   const std::string socket_path_;
   const std::string log_path_;
   const Fd interrupt_;  // eventfd
@@ -55,19 +58,21 @@ class LocalDriverProcess : public DriverProcess {
 
 class LocalDriverLauncher : public DriverLauncher {
  public:
-  LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog);
+  LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog, const DriverUsers& users);
 
   absl::StatusOr<std::unique_ptr<DriverProcess>> Launch(const std::string& volume_id,
-                                                        const std::string& driver) override;
-  absl::StatusOr<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
+                                                        const std::string& driver,
+                                                        int slot) override;
+  std::vector<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
   std::vector<std::string> List() override;
   void RemoveFiles(const std::string& volume_id) override;
 
  private:
-  std::unique_ptr<DriverProcess> Attend(Process process, const std::string& volume_id);
+  std::unique_ptr<DriverProcess> Attend(Process process, const std::string& volume_id, int slot);
 
   const std::string run_dir_;
   DriverCatalog* const catalog_;
+  const DriverUsers users_;
 };
 
 }  // namespace diskd::agent

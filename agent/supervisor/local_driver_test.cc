@@ -30,11 +30,11 @@ class LocalDriverTest : public testing::Test {
   std::unique_ptr<DriverProcess> Launch(const std::string& script) {
     std::ofstream(catalog_.path) << "#!/bin/sh\n" << script << "\n";
     chmod(catalog_.path.c_str(), 0755);
-    auto process = launcher().Launch(kVolume, "script");
+    auto process = launcher().Launch(kVolume, "script", 0);
     EXPECT_TRUE(process.ok()) << process.status();
     return *std::move(process);
   }
-  LocalDriverLauncher launcher() { return LocalDriverLauncher(run_dir_, &catalog_); }
+  LocalDriverLauncher launcher() { return LocalDriverLauncher(run_dir_, &catalog_, {}); }
 
   struct OneDriver : DriverCatalog {
     std::vector<diskd::v1::DriverInfo> List() override {
@@ -47,6 +47,7 @@ class LocalDriverTest : public testing::Test {
       if (name != "script") return absl::NotFoundError("no driver " + name);
       return path;
     }
+    absl::StatusOr<Program> FindProgram(const std::string& name) override { return Program(); }
     std::string path;
   };
   std::string run_dir_;
@@ -75,19 +76,33 @@ TEST_F(LocalDriverTest, RunningDriver_IsFoundByAnotherLauncherAndGoneAfterItsEnd
   auto process = Launch("exec sleep 1000");
   // While a process changes its program, its environment can't be read.
   auto adopted = launcher().Adopt(kVolume);
-  while (absl::IsNotFound(adopted.status())) adopted = launcher().Adopt(kVolume);
-  ASSERT_TRUE(adopted.ok()) << adopted.status();
-  EXPECT_EQ((*adopted)->pid(), process->pid());
+  while (adopted.empty()) adopted = launcher().Adopt(kVolume);
+  EXPECT_EQ(adopted[0]->pid(), process->pid());
+  EXPECT_EQ(adopted[0]->slot(), 0);
   EXPECT_EQ(launcher().List(), std::vector<std::string>{kVolume});
-  EXPECT_TRUE((*adopted)->Kill());
+  EXPECT_TRUE(adopted[0]->Kill());
   EXPECT_TRUE(process->WaitExit(kSoon));
-  EXPECT_TRUE(absl::IsNotFound(launcher().Adopt(kVolume).status()));
+  EXPECT_TRUE(launcher().Adopt(kVolume).empty());
+}
+
+TEST_F(LocalDriverTest, TwoSlots_AreTwoProcessesWithSocketsOfTheirOwn) {
+  auto first = Launch("exec sleep 1000");
+  auto second = launcher().Launch(kVolume, "script", 1);
+  ASSERT_TRUE(second.ok()) << second.status();
+  auto adopted = launcher().Adopt(kVolume);
+  while (adopted.size() < 2) adopted = launcher().Adopt(kVolume);
+  EXPECT_NE(adopted[0]->slot(), adopted[1]->slot());
+  for (const auto& process : adopted) {
+    EXPECT_EQ(process->pid(), process->slot() == 0 ? first->pid() : (*second)->pid());
+    EXPECT_TRUE(std::filesystem::exists(ControlSocketPath(run_dir_, kVolume, process->slot())));
+    EXPECT_TRUE(process->Kill());
+  }
 }
 
 TEST_F(LocalDriverTest, ProcessOfAnotherRunDirectory_IsNotFound) {
   auto process = Launch("exec sleep 1000");
-  LocalDriverLauncher other(run_dir_ + "2", &catalog_);
-  EXPECT_TRUE(absl::IsNotFound(other.Adopt(kVolume).status()));
+  LocalDriverLauncher other(run_dir_ + "2", &catalog_, {});
+  EXPECT_TRUE(other.Adopt(kVolume).empty());
   EXPECT_TRUE(process->Kill());
 }
 
@@ -105,7 +120,7 @@ TEST_F(LocalDriverTest, Log_KeepsOutputAndIsRotatedAtTheLimit) {
 }
 
 TEST_F(LocalDriverTest, MissingDriver_IsNamed) {
-  const absl::Status status = launcher().Launch(kVolume, "nosuch").status();
+  const absl::Status status = launcher().Launch(kVolume, "nosuch", 0).status();
   EXPECT_TRUE(absl::IsNotFound(status));
   EXPECT_NE(status.message().find("nosuch"), absl::string_view::npos) << status;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/supervisor/process_scan.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,34 +18,61 @@ namespace {
 
 constexpr char kVolumeMark[] = "DISKD_VOLUME_ID=";
 constexpr char kRunDirMark[] = "DISKD_RUN_DIR=";
+constexpr char kSlotMark[] = "DISKD_SLOT=";
+
+// Real, effective, saved and file system user in one; false: not known, or not all the same. The
+// owner of the folder in /proc would not do: it is root for every process that may not be traced.
+bool OnlyUser(const std::filesystem::path& process, uid_t& user) {
+  std::ifstream in(process / "status");
+  for (std::string line; std::getline(in, line);) {
+    absl::string_view rest = line;
+    if (!absl::ConsumePrefix(&rest, "Uid:\t")) continue;
+    const std::vector<absl::string_view> ids = absl::StrSplit(rest, '\t');
+    return absl::SimpleAtoi(ids[0], &user) &&
+           std::all_of(ids.begin(), ids.end(), [&](absl::string_view id) { return id == ids[0]; });
+  }
+  return false;
+}
+
+std::vector<std::string> EnvironmentOf(const std::filesystem::path& process) {
+  std::ifstream in(process / "environ", std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return absl::StrSplit(text.str(), '\0');
+}
 
 }  // namespace
 
-std::vector<std::string> DriverMarks(const std::string& run_dir, const std::string& volume_id) {
-  return {absl::StrCat(kRunDirMark, run_dir), absl::StrCat(kVolumeMark, volume_id)};
+std::vector<std::string> DriverMarks(const std::string& run_dir, const std::string& volume_id,
+                                     int slot) {
+  return {absl::StrCat(kRunDirMark, run_dir), absl::StrCat(kVolumeMark, volume_id),
+          absl::StrCat(kSlotMark, slot)};
 }
 
-std::map<std::string, pid_t> FindMarkedProcesses(const std::string& run_dir) {
+std::map<std::string, std::vector<MarkedProcess>> FindMarkedProcesses(const std::string& run_dir,
+                                                                      const DriverUsers& users) {
   const std::string run_dir_mark = absl::StrCat(kRunDirMark, run_dir);
-  std::map<std::string, pid_t> found;
+  std::map<std::string, std::vector<MarkedProcess>> found;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    int pid;
-    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    MarkedProcess process;
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &process.pid)) continue;
     // Children of a driver inherit its environment, but only the driver leads the session.
-    if (getsid(pid) != pid) continue;
-    // Anybody can put the marks into an environment; only we can run as ourselves.
-    struct stat status;
-    if (stat(entry.path().c_str(), &status) != 0 || status.st_uid != geteuid()) continue;
-    std::ifstream in(entry.path() / "environ", std::ios::binary);
-    std::stringstream text;
-    text << in.rdbuf();
-    const std::string environment = text.str();
-    const std::vector<absl::string_view> entries = absl::StrSplit(environment, '\0');
-    if (std::find(entries.begin(), entries.end(), run_dir_mark) == entries.end()) continue;
-    for (absl::string_view e : entries) {
-      if (absl::ConsumePrefix(&e, kVolumeMark)) found[std::string(e)] = pid;
+    if (getsid(process.pid) != process.pid) continue;
+    const std::vector<std::string> environment = EnvironmentOf(entry.path());
+    if (std::find(environment.begin(), environment.end(), run_dir_mark) == environment.end()) {
+      continue;
     }
+    std::string volume_id;
+    for (absl::string_view e : environment) {
+      if (absl::ConsumePrefix(&e, kVolumeMark)) volume_id = std::string(e);
+      if (absl::ConsumePrefix(&e, kSlotMark)) process.slot = e == "1" ? 1 : 0;
+    }
+    // Anybody can put the marks into an environment; only we can run as ourselves, and only a
+    // volume's driver as the volume's user.
+    uid_t user;
+    if (volume_id.empty() || !OnlyUser(entry.path(), user)) continue;
+    if (user == geteuid() || user == users.Of(volume_id)) found[volume_id].push_back(process);
   }
   return found;
 }

@@ -12,13 +12,22 @@
 #include <string>
 #include <vector>
 
+#include "agent/supervisor/driver_users.h"
+
 namespace diskd::agent {
 
-// The environment entries that mark the driver process of a volume.
-std::vector<std::string> DriverMarks(const std::string& run_dir, const std::string& volume_id);
+// The environment entries that mark a driver process of a volume.
+std::vector<std::string> DriverMarks(const std::string& run_dir, const std::string& volume_id,
+                                     int slot);
 
-// Volume id -> process, for all processes marked for this run directory.
-std::map<std::string, pid_t> FindMarkedProcesses(const std::string& run_dir);
+struct MarkedProcess {
+  pid_t pid = 0;
+  int slot = 0;
+};
+// Volume id -> its processes, for all that are marked for this run directory and run as us or as
+// the volume's driver user.
+std::map<std::string, std::vector<MarkedProcess>> FindMarkedProcesses(const std::string& run_dir,
+                                                                      const DriverUsers& users);
 
 }  // namespace diskd::agent
 

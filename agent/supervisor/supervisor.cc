@@ -15,14 +15,28 @@ Supervisor::Supervisor(std::string name, std::unique_ptr<DriverProcess> process,
       limits_(limits),
       backoff_(limits.restart),
       process_(std::move(process)) {
-  if (process_ != nullptr) {
-    backoff_.Served(absl::Now());
-    health_.pid = process_->pid();
+  Begin();
+}
+
+void Supervisor::Begin() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = false;
     busy_ = process_.get();
-  } else {
-    health_.message = "no driver process runs";
+    health_.pid = process_ == nullptr ? 0 : process_->pid();
+    health_.message = process_ == nullptr ? "no driver process runs" : "";
   }
+  if (process_ != nullptr) backoff_.Served(absl::Now());
   thread_ = std::thread([this] { Run(); });
+}
+
+void Supervisor::Resume(std::unique_ptr<DriverProcess> process, bool replaced) {
+  process_ = std::move(process);
+  if (replaced && process_ != nullptr) {
+    absl::MutexLock lock(&mutex_);
+    ++health_.restarts;
+  }
+  Begin();
 }
 
 Supervisor::~Supervisor() { Stop(); }

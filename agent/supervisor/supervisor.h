@@ -53,8 +53,12 @@ class Supervisor {
 
   // Ends the supervision. The serving process goes to the caller; nullptr: there is none.
   std::unique_ptr<DriverProcess> Stop();
+  // Goes on after Stop(). `process` serves; nullptr: one is to be started. `replaced`: it is not
+  // the one that Stop() gave.
+  void Resume(std::unique_ptr<DriverProcess> process, bool replaced);
 
  private:
+  void Begin();
   void Run();
   void Watch();
   // `reason` the last one ended or failed to start.

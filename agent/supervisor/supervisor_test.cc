@@ -23,12 +23,12 @@ SupervisorLimits FastLimits() {
 
 class SupervisorTest : public testing::Test {
  protected:
-  std::unique_ptr<DriverProcess> Start() { return *drivers_.Launch(kVolume, "memory"); }
+  std::unique_ptr<DriverProcess> Start() { return *drivers_.Launch(kVolume, "memory", 0); }
   SupervisedService Service() {
-    return {.launch = [this] { return drivers_.Launch(kVolume, "memory"); },
+    return {.launch = [this] { return drivers_.Launch(kVolume, "memory", 0); },
             .serve =
                 [](DriverProcess& p) {
-                  return Serve(p, diskd::v1::TRANSPORT_FUSE, {}, /*resend=*/true);
+                  return Serve(p, diskd::v1::TRANSPORT_FUSE, {}, /*resend=*/true, 0);
                 },
             .restart = true,
             .give_up =

@@ -46,10 +46,10 @@ absl::Status PublishWhileAlive(Device& device, DriverProcess& process) {
 }
 
 // Hands the descriptors over; ours close at the end.
-absl::Status ServeDevice(Device& device, DriverProcess& process, bool successor) {
+absl::Status ServeDevice(Device& device, DriverProcess& process, bool successor, uid_t user) {
   ASSIGN_OR_RETURN(const std::vector<Fd> descriptors, device.Descriptors());
   const bool resend = successor && device.transport() == diskd::v1::TRANSPORT_FUSE;
-  return Serve(process, device.transport(), descriptors, resend);
+  return Serve(process, device.transport(), descriptors, resend, user);
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
 
 absl::Status Attachments::Build(const VolumeRecord& volume, AttachmentRecord& record,
                                 Parts& parts) {
-  ASSIGN_OR_RETURN(parts.process, environment_.launcher->Launch(volume.id(), volume.driver()));
+  ASSIGN_OR_RETURN(parts.process, environment_.launcher->Launch(volume.id(), volume.driver(), 0));
   DeviceSpec spec{.volume_id = volume.id(),
                   .read_only = record.read_only,
                   .queues = record.queues,
@@ -109,7 +109,8 @@ absl::Status Attachments::Build(const VolumeRecord& volume, AttachmentRecord& re
   ASSIGN_OR_RETURN(spec.geometry,
                    OpenVolume(*parts.process, ConfigOf(environment_, volume, record.read_only)));
   ASSIGN_OR_RETURN(parts.device, environment_.devices->Create(record.transport, spec));
-  RETURN_IF_ERROR(ServeDevice(*parts.device, *parts.process, /*successor=*/false));
+  RETURN_IF_ERROR(ServeDevice(*parts.device, *parts.process, /*successor=*/false,
+                              environment_.users.Of(volume.id())));
   RETURN_IF_ERROR(PublishWhileAlive(*parts.device, *parts.process));
   record.device_number = parts.device->number();
   record.survives_driver_death = parts.device->survives_driver_death();
@@ -126,11 +127,12 @@ void Attachments::Supervise(const VolumeRecord& volume, const AttachmentRecord& 
   const auto config = ConfigOf(environment_, volume, record.read_only);
   SupervisedService service;
   service.launch = [this, volume] {
-    return environment_.launcher->Launch(volume.id(), volume.driver());
+    return environment_.launcher->Launch(volume.id(), volume.driver(), 0);
   };
-  service.serve = [device, config](DriverProcess& process) -> absl::Status {
+  const uid_t user = environment_.users.Of(volume.id());
+  service.serve = [device, config, user](DriverProcess& process) -> absl::Status {
     RETURN_IF_ERROR(OpenVolume(process, config).status());
-    return ServeDevice(*device, process, /*successor=*/true);
+    return ServeDevice(*device, process, /*successor=*/true, user);
   };
   service.restart = record.survives_driver_death;
   service.give_up = [this, device, volume, record](const std::string& reason) {

@@ -29,6 +29,9 @@ class Attachments {
   // Errors: proto/diskd/v1/diskd.proto. After an error nothing is left of the attempt.
   absl::StatusOr<diskd::v1::Attachment> Attach(const diskd::v1::AttachVolumeRequest& request);
   absl::Status Detach(const diskd::v1::DetachVolumeRequest& request);
+  // Puts a new process of the installed driver in the place of the present one, under I/O.
+  absl::StatusOr<diskd::v1::UpgradeDriverResponse> UpgradeDriver(
+      const diskd::v1::UpgradeDriverRequest& request);
   // Not attached: nothing.
   absl::StatusOr<std::optional<diskd::v1::Attachment>> Describe(const VolumeRecord& volume);
   absl::StatusOr<std::vector<diskd::v1::Attachment>> List();
@@ -70,9 +73,21 @@ class Attachments {
                         bool force);
   absl::Status Dismantle(const VolumeRecord& volume, Parts& parts, bool force);
 
+  // upgrade.cc
+  // `process`: the present one, then the one that serves, nullptr if none does. OK: replaced.
+  absl::Status Swap(const VolumeRecord& volume, const AttachmentRecord& record, Device& device,
+                    std::unique_ptr<DriverProcess>& process);
+  absl::Status Prepare(const VolumeRecord& volume, const AttachmentRecord& record, Device& device,
+                       DriverProcess& present, DriverProcess& successor);
+
   // restore.cc
   void RestoreOne(const VolumeRecord& volume, AttachmentRecord record);
   absl::Status Adopt(const VolumeRecord& volume, AttachmentRecord& record);
+  // Which of the volume's processes serves it; the others are ended. FUSE: `device` holds the
+  // connection afterwards. nullptr: none serves, but one can be started.
+  absl::StatusOr<std::unique_ptr<DriverProcess>> AdoptProcess(const VolumeRecord& volume,
+                                                              const AttachmentRecord& record,
+                                                              Device& device);
   void RemoveOrphans();
 
   const Environment environment_;

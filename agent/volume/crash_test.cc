@@ -35,6 +35,13 @@ absl::Status DetachByForce(TestNode& node) {
   return node.attachments().Detach(TestNode::DetachRequest("a", /*force=*/true));
 }
 
+absl::Status Upgrade(TestNode& node) {
+  diskd::v1::UpgradeDriverRequest request;
+  request.set_volume("a");
+  request.set_force(true);
+  return node.attachments().UpgradeDriver(request).status();
+}
+
 class CrashTest : public testing::TestWithParam<Operation> {};
 
 // The state in between is one the next agent knows, and nothing is lost or left over.
@@ -50,6 +57,7 @@ void ExpectInOrder(TestNode& node, const Operation& operation) {
     EXPECT_EQ(node.Leftovers(), "");
   } else if (volume->attachment().state() != diskd::v1::ATTACHMENT_STATE_FAILED) {
     EXPECT_TRUE(node.drivers().Serving(volume->id()));
+    EXPECT_EQ(node.drivers().count(volume->id()), 1);
     EXPECT_EQ(node.devices().count(), 1u);
     EXPECT_EQ(node.devices().links().size(), 1u);
   }
@@ -97,7 +105,8 @@ INSTANTIATE_TEST_SUITE_P(Operations, CrashTest,
                                          Operation{"Attach", true, false, Attach, true, true},
                                          Operation{"Detach", true, true, Detach, true, false},
                                          Operation{"DetachByForce", true, true, DetachByForce, true,
-                                                   false}),
+                                                   false},
+                                         Operation{"Upgrade", true, true, Upgrade, true, true}),
                          [](const auto& info) { return info.param.label; });
 
 }  // namespace

@@ -78,8 +78,13 @@ absl::Status Attachments::RemoveRemains(const VolumeRecord& volume, AttachmentRe
                                            record.survives_driver_death);
   if (device.ok()) parts.device = *std::move(device);
   if (!device.ok() && !absl::IsNotFound(device.status())) return device.status();
-  auto process = environment_.launcher->Adopt(volume.id());
-  if (process.ok()) parts.process = *std::move(process);
+  for (auto& process : environment_.launcher->Adopt(volume.id())) {
+    if (parts.process != nullptr && !parts.process->Kill()) {
+      return absl::InternalError(absl::StrCat("driver process ", parts.process->pid(),
+                                              " hangs in the kernel and can't be killed"));
+    }
+    parts.process = std::move(process);
+  }
   return TakeDown(volume, record, std::move(parts), /*force=*/true);
 }
 

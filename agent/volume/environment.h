@@ -9,6 +9,7 @@
 #include "agent/device/device.h"
 #include "agent/store/store.h"
 #include "agent/supervisor/driver_process.h"
+#include "agent/supervisor/driver_users.h"
 #include "agent/supervisor/supervisor.h"
 #include "agent/volume/volume_locks.h"
 
@@ -23,6 +24,7 @@ struct Environment {
   std::string state_dir;
   std::string boot_id;  // of the running kernel
   SupervisorLimits limits;
+  DriverUsers users;
 };
 
 // A volume that this call alone works on.

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/supervisor/driver_calls.h"
 #include "agent/volume/attachments.h"
 #include "base/log.h"
@@ -17,6 +18,8 @@ using diskd::v1::ATTACHMENT_STATE_ATTACHING;
 using diskd::v1::ATTACHMENT_STATE_DETACHING;
 using diskd::v1::ATTACHMENT_STATE_FAILED;
 
+constexpr absl::Duration kHandOverPoll = absl::Milliseconds(20);
+
 // OK: the process serves the volume.
 absl::Status CheckServing(DriverProcess& process, const std::string& volume_id) {
   ASSIGN_OR_RETURN(const auto status, GetStatus(process));
@@ -26,6 +29,20 @@ absl::Status CheckServing(DriverProcess& process, const std::string& volume_id) 
         absl::StrCat("driver process ", process.pid(), " does not serve it"));
   }
   return absl::OkStatus();
+}
+
+// The index of the process that serves; their number: none does. Two of them may be handing the
+// disk over at this very moment.
+size_t FindServing(const std::vector<std::unique_ptr<DriverProcess>>& processes,
+                   const std::string& volume_id) {
+  const absl::Time deadline = absl::Now() + kHandOverLimit;
+  for (;;) {
+    for (size_t i = 0; i < processes.size(); ++i) {
+      if (CheckServing(*processes[i], volume_id).ok()) return i;
+    }
+    if (processes.size() < 2 || absl::Now() >= deadline) return processes.size();
+    absl::SleepFor(kHandOverPoll);
+  }
 }
 
 void LogError(const VolumeRecord& volume, const char* what, const absl::Status& status) {
@@ -95,24 +112,7 @@ absl::Status Attachments::Adopt(const VolumeRecord& volume, AttachmentRecord& re
   if (parts.device->number() < 0) {
     return absl::FailedPreconditionError("its loop device was detached by somebody else");
   }
-  auto process = environment_.launcher->Adopt(volume.id());
-  absl::Status serving = process.status();
-  if (process.ok()) {
-    parts.process = *std::move(process);
-    serving = CheckServing(*parts.process, volume.id());
-  }
-  if (record.transport == diskd::v1::TRANSPORT_FUSE) {
-    if (!serving.ok()) {
-      return absl::UnavailableError(
-          absl::StrCat("its FUSE connection ended while no agent ran (", serving.message(), ")"));
-    }
-    ASSIGN_OR_RETURN(std::vector<Fd> descriptors, GetDescriptors(*parts.process));
-    parts.device->Hold(std::move(descriptors));
-  } else if (!serving.ok()) {
-    // The kernel has parked the I/O; a new process takes it up.
-    if (parts.process != nullptr) parts.process->Kill();
-    parts.process.reset();
-  }
+  ASSIGN_OR_RETURN(parts.process, AdoptProcess(volume, record, *parts.device));
   record.state = ATTACHMENT_STATE_ATTACHED;
   record.device_number = parts.device->number();
   RETURN_IF_ERROR(environment_.store->PutAttachment(record));
@@ -123,6 +123,35 @@ absl::Status Attachments::Adopt(const VolumeRecord& volume, AttachmentRecord& re
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<DriverProcess>> Attachments::AdoptProcess(
+    const VolumeRecord& volume, const AttachmentRecord& record, Device& device) {
+  std::vector<std::unique_ptr<DriverProcess>> processes = environment_.launcher->Adopt(volume.id());
+  const size_t serving = FindServing(processes, volume.id());
+  if (record.transport == diskd::v1::TRANSPORT_FUSE) {
+    std::vector<Fd> descriptors;
+    for (size_t i = 0; i < processes.size() && descriptors.empty(); ++i) {
+      if (serving < processes.size() && i != serving) continue;
+      auto held = GetDescriptors(*processes[i]);
+      if (held.ok()) descriptors = *std::move(held);
+    }
+    const bool lost = serving == processes.size() && !record.survives_driver_death;
+    if (descriptors.empty() || lost) {
+      return absl::UnavailableError("its FUSE connection ended while no agent ran");
+    }
+    device.Hold(std::move(descriptors));
+  }
+  std::unique_ptr<DriverProcess> adopted;
+  for (size_t i = 0; i < processes.size(); ++i) {
+    if (i == serving) {
+      adopted = std::move(processes[i]);
+    } else if (!processes[i]->Kill()) {
+      return absl::InternalError(absl::StrCat("driver process ", processes[i]->pid(),
+                                              " hangs in the kernel and can't be killed"));
+    }
+  }
+  return adopted;
+}
+
 void Attachments::RemoveOrphans() {
   std::set<std::string> attached;
   const auto records = environment_.store->ListAttachments();
@@ -131,10 +160,10 @@ void Attachments::RemoveOrphans() {
 
   for (const std::string& id : environment_.launcher->List()) {
     if (attached.count(id) != 0) continue;
-    auto process = environment_.launcher->Adopt(id);
-    if (!process.ok()) continue;
-    SPDLOG_WARN("volume {}: not attached, ending its driver process {}", id, (*process)->pid());
-    if (!(*process)->Kill()) SPDLOG_ERROR("process {} can't be killed", (*process)->pid());
+    for (const auto& process : environment_.launcher->Adopt(id)) {
+      SPDLOG_WARN("volume {}: not attached, ending its driver process {}", id, process->pid());
+      if (!process->Kill()) SPDLOG_ERROR("process {} can't be killed", process->pid());
+    }
   }
   const auto devices = environment_.devices->List();
   if (!devices.ok()) {

@@ -74,7 +74,7 @@ TEST_F(RestoreTest, Reboot_DropsAttachmentsAndKeepsVolumes) {
 }
 
 TEST_F(RestoreTest, ProcessAndDeviceOfNobody_AreRemoved) {
-  ASSERT_TRUE(node_.drivers().Launch("vol-00000000000000ff", "memory").ok());
+  ASSERT_TRUE(node_.drivers().Launch("vol-00000000000000ff", "memory", 0).ok());
   ASSERT_TRUE(node_.devices()
                   .Create(diskd::v1::TRANSPORT_FUSE, {.volume_id = "vol-00000000000000fe"})
                   .ok());

@@ -99,7 +99,7 @@ absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
 absl::Status Volumes::WithDriver(const VolumeRecord& volume,
                                  const std::function<absl::Status(DriverProcess&)>& body) {
   ASSIGN_OR_RETURN(const std::unique_ptr<DriverProcess> process,
-                   environment_.launcher->Launch(volume.id(), volume.driver()));
+                   environment_.launcher->Launch(volume.id(), volume.driver(), 0));
   const absl::Status status = body(*process);
   const absl::Status ended = ShutDown(*process, kShortShutdownLimit);
   if (status.ok() && !ended.ok()) {

@@ -110,5 +110,35 @@ TEST_F(RunTest, DriverLs_ShowsParametersAndProblems) {
   EXPECT_THAT(out_, HasSubstr("\"problem\": \"exits with code 3\""));
 }
 
+TEST_F(RunTest, DriverUpgrade_SaysWhatItDid) {
+  MakeVolumes();
+  EXPECT_EQ(Run({"driver", "upgrade", "data"}), kExitOk) << err_;
+  EXPECT_THAT(out_, HasSubstr("has taken over"));
+  EXPECT_EQ(Run({"driver", "upgrade", "data"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("already"));
+  EXPECT_EQ(Run({"driver", "upgrade", "data", "--force", "-o", "json"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("\"replaced\": true"));
+}
+
+TEST_F(RunTest, DriverUpgrade_RefusalsHaveTheirCodes) {
+  MakeVolumes();
+  EXPECT_EQ(Run({"driver", "upgrade"}), kExitUsage);
+  EXPECT_EQ(Run({"driver", "upgrade", "data", "--all"}), kExitUsage);
+  EXPECT_EQ(Run({"driver", "upgrade", "nosuch"}), kExitNotFound);
+  EXPECT_EQ(Run({"driver", "upgrade", "scratch"}), kExitInUse);
+  agent_.FailNext("UpgradeDriver", absl::UnavailableError("the new driver process failed"));
+  EXPECT_EQ(Run({"driver", "upgrade", "data"}), kExitDriver);
+}
+
+TEST_F(RunTest, DriverUpgradeAll_GoesOnAfterAFailure) {
+  MakeVolumes();
+  ASSERT_EQ(Run({"attach", "scratch"}), kExitOk);
+  agent_.FailNext("UpgradeDriver", absl::UnavailableError("the new driver process failed"));
+  EXPECT_EQ(Run({"driver", "upgrade", "--all"}), kExitDriver);
+  EXPECT_EQ(agent_.Calls("UpgradeDriver"), 2);
+  EXPECT_THAT(out_, HasSubstr("has taken over"));
+  EXPECT_THAT(err_, HasSubstr("1 of 2 drivers were not upgraded"));
+}
+
 }  // namespace
 }  // namespace diskd::diskctl

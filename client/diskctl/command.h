@@ -62,6 +62,7 @@ void AddAttach(CLI::App& root, Commands& commands);
 void AddDetach(CLI::App& root, Commands& commands);
 void AddLs(CLI::App& root, Commands& commands);
 void AddDriverLs(CLI::App& driver, Commands& commands);
+void AddDriverUpgrade(CLI::App& driver, Commands& commands);
 void AddDoctor(CLI::App& root, Commands& commands);
 void AddVersion(CLI::App& root, Commands& commands);
 // Completes what `root` has when the command runs.

@@ -44,7 +44,7 @@ _diskctl() {
       volume | vol) path=volume ;;
       driver | completion) path=${COMP_WORDS[i]} ;;
       attach | detach | doctor | version) [ -n "$path" ] || path=${COMP_WORDS[i]} ;;
-      create | get | delete | bash) path="${path:+$path }${COMP_WORDS[i]}" ;;
+      create | get | delete | upgrade | bash) path="${path:+$path }${COMP_WORDS[i]}" ;;
       rm) path="${path:+$path }delete" ;;
       ls) path="${path:+$path }ls" ;;
     esac

@@ -44,9 +44,10 @@ void AddCommands(CLI::App& root, Commands& commands) {
   AddAttach(root, commands);
   AddDetach(root, commands);
   AddLs(root, commands);
-  CLI::App* driver = root.add_subcommand("driver", "Show drivers");
+  CLI::App* driver = root.add_subcommand("driver", "Show and upgrade drivers");
   driver->require_subcommand(1);
   AddDriverLs(*driver, commands);
+  AddDriverUpgrade(*driver, commands);
   AddDoctor(root, commands);
   AddVersion(root, commands);
   CLI::App* completion = root.add_subcommand("completion", "Print a shell's completion script");

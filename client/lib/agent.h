@@ -33,6 +33,8 @@ class Agent {
       const v1::AttachVolumeRequest& request) = 0;
   virtual absl::StatusOr<v1::DetachVolumeResponse> DetachVolume(
       const v1::DetachVolumeRequest& request) = 0;
+  virtual absl::StatusOr<v1::UpgradeDriverResponse> UpgradeDriver(
+      const v1::UpgradeDriverRequest& request) = 0;
   virtual absl::StatusOr<v1::ListAttachmentsResponse> ListAttachments(
       const v1::ListAttachmentsRequest& request) = 0;
 

@@ -189,6 +189,12 @@ absl::StatusOr<v1::DetachVolumeResponse> Client::DetachVolume(
                            request);
 }
 
+absl::StatusOr<v1::UpgradeDriverResponse> Client::UpgradeDriver(
+    const v1::UpgradeDriverRequest& request) {
+  return connection_->Call(connection_->attachments, &v1::AttachmentService::Stub::UpgradeDriver,
+                           request, OnAgentUnavailable::kReturn);
+}
+
 absl::StatusOr<v1::ListAttachmentsResponse> Client::ListAttachments(
     const v1::ListAttachmentsRequest& request) {
   return connection_->Call(connection_->attachments, &v1::AttachmentService::Stub::ListAttachments,

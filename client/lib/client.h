@@ -5,8 +5,8 @@
 // Thread-safe; one Client serves a whole process. Each call ends at the latest `call_timeout`
 // after it began, retries included. Retried, after a jittered pause, at most `retry_limit` times:
 //   - the agent can't be reached (it restarts): every call, since each may be repeated;
-//   - UNAVAILABLE from the agent itself: every call but AttachVolume, where it means that the
-//     driver process fails;
+//   - UNAVAILABLE from the agent itself: every call but AttachVolume and UpgradeDriver, where it
+//     means that the driver process fails;
 //   - ABORTED, another call works on the volume: if `retry_aborted`.
 // Errors have the codes of the RPC. An agent that can't be reached is UNAVAILABLE with a message
 // that says what to check; IsAgentUnreachable (status.h) tells it from the agent's own
@@ -55,6 +55,8 @@ class Client : public Agent {
       const v1::AttachVolumeRequest& request) override;
   absl::StatusOr<v1::DetachVolumeResponse> DetachVolume(
       const v1::DetachVolumeRequest& request) override;
+  absl::StatusOr<v1::UpgradeDriverResponse> UpgradeDriver(
+      const v1::UpgradeDriverRequest& request) override;
   absl::StatusOr<v1::ListAttachmentsResponse> ListAttachments(
       const v1::ListAttachmentsRequest& request) override;
   absl::StatusOr<v1::GetNodeInfoResponse> GetNodeInfo(

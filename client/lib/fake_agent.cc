@@ -383,6 +383,29 @@ absl::StatusOr<v1::DetachVolumeResponse> FakeAgent::DetachVolume(
   return v1::DetachVolumeResponse();
 }
 
+absl::StatusOr<v1::UpgradeDriverResponse> FakeAgent::UpgradeDriver(
+    const v1::UpgradeDriverRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(BeginCall("UpgradeDriver"));
+  v1::Volume* volume = Find(request.volume());
+  if (volume == nullptr) {
+    return absl::NotFoundError(absl::StrCat("no volume \"", request.volume(), "\""));
+  }
+  RETURN_IF_ERROR(CheckNotBusy(*volume));
+  if (!volume->has_attachment()) {
+    return absl::FailedPreconditionError(absl::StrCat(volume->name(), " is not attached"));
+  }
+  v1::Attachment& attachment = *volume->mutable_attachment();
+  v1::UpgradeDriverResponse response;
+  response.set_replaced(request.force() || upgraded_.insert(volume->id()).second);
+  if (response.replaced()) {
+    attachment.set_driver_pid(attachment.driver_pid() + 1);
+    attachment.set_driver_restarts(attachment.driver_restarts() + 1);
+  }
+  *response.mutable_attachment() = attachment;
+  return response;
+}
+
 absl::StatusOr<v1::ListAttachmentsResponse> FakeAgent::ListAttachments(
     const v1::ListAttachmentsRequest& request) {
   absl::MutexLock lock(&mutex_);

@@ -67,6 +67,8 @@ class FakeAgent : public Agent {
       const v1::AttachVolumeRequest& request) override;
   absl::StatusOr<v1::DetachVolumeResponse> DetachVolume(
       const v1::DetachVolumeRequest& request) override;
+  absl::StatusOr<v1::UpgradeDriverResponse> UpgradeDriver(
+      const v1::UpgradeDriverRequest& request) override;
   absl::StatusOr<v1::ListAttachmentsResponse> ListAttachments(
       const v1::ListAttachmentsRequest& request) override;
   absl::StatusOr<v1::GetNodeInfoResponse> GetNodeInfo(
@@ -96,6 +98,7 @@ class FakeAgent : public Agent {
   std::map<std::string, std::string> device_paths_ ABSL_GUARDED_BY(mutex_);  // by volume name
   std::set<std::string> open_ ABSL_GUARDED_BY(mutex_);                       // volume names
   std::set<std::string> busy_ ABSL_GUARDED_BY(mutex_);                       // volume names
+  std::set<std::string> upgraded_ ABSL_GUARDED_BY(mutex_);                   // volume ids
   std::vector<v1::TransportInfo> transports_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::DriverInfo> drivers_ ABSL_GUARDED_BY(mutex_);
   absl::Status down_ ABSL_GUARDED_BY(mutex_);

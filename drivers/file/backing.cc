@@ -43,40 +43,27 @@ absl::StatusOr<uint64_t> SizeOfFd(int fd, const std::string& path) {
   return size;
 }
 
-// One attempt. FAILED_PRECONDITION: somebody has it.
-absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags) {
+absl::StatusOr<Fd> Open(const std::string& path, int flags) {
   Fd fd(open(path.c_str(), flags | O_CLOEXEC));
-  if (!fd.valid()) {
-    if (errno == ENOENT) {
-      return absl::NotFoundError(
-          absl::StrCat(path, " does not exist: the volume's backing file has been removed"));
-    }
-    return ErrnoStatus(errno, absl::StrCat("open ", path));
+  if (fd.valid()) return fd;
+  if (errno == ENOENT) {
+    return absl::NotFoundError(
+        absl::StrCat(path, " does not exist: the volume's backing file has been removed"));
   }
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+  return ErrnoStatus(errno, absl::StrCat("open ", path));
+}
+
+// One attempt. FAILED_PRECONDITION: somebody has it.
+absl::Status TryClaim(const std::string& path, Backing& backing) {
+  if (flock(backing.fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) {
       return absl::FailedPreconditionError(absl::StrCat(path, " is locked by another process"));
     }
     return ErrnoStatus(errno, absl::StrCat("lock ", path));
   }
-  return fd;
-}
-
-// Operations that a killed predecessor has left in its io_uring keep its open file, and with it
-// this lock (and a block device's O_EXCL claim), until they are finished. So whoever gets the lock
-// knows that none of the predecessor's writes can land on top of its own, and none of its reads in
-// memory that by then belongs to another request.
-absl::StatusOr<Fd> OpenWaiting(const std::string& path, int flags, absl::Duration wait) {
-  const absl::Time deadline = absl::Now() + wait;
-  for (;;) {
-    auto fd = OpenLocked(path, flags);
-    if (!absl::IsFailedPrecondition(fd.status())) return fd;
-    if (absl::Now() >= deadline) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          fd.status().message(), ", after ", absl::FormatDuration(wait), ": unmount or stop it"));
-    }
-    absl::SleepFor(kLockPoll);
-  }
+  if (!backing.block_device || backing.claim.valid()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(backing.claim, Open(path, O_RDONLY | O_EXCL));
+  return absl::OkStatus();
 }
 
 // The smallest block that O_DIRECT takes; 0: O_DIRECT is no use here.
@@ -106,14 +93,34 @@ absl::StatusOr<uint64_t> SizeOf(const std::string& path) {
   return SizeOfFd(fd.get(), path);
 }
 
-absl::StatusOr<Backing> OpenBacking(const std::string& path, bool read_only,
-                                    absl::Duration lock_wait) {
+// Operations that a killed predecessor has left in its io_uring keep its open file, and with it
+// this lock, until they are finished. So whoever gets the lock knows that none of the predecessor's
+// writes can land on top of its own, and none of its reads in memory that by then belongs to
+// another request.
+absl::Status ClaimBacking(const std::string& path, Backing& backing, absl::Duration lock_wait) {
+  const absl::Time deadline = absl::Now() + lock_wait;
+  for (;;) {
+    const absl::Status status = TryClaim(path, backing);
+    if (!absl::IsFailedPrecondition(status)) return status;
+    if (absl::Now() >= deadline) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          status.message(), ", after ", absl::FormatDuration(lock_wait), ": unmount or stop it"));
+    }
+    absl::SleepFor(kLockPoll);
+  }
+}
+
+absl::Status ReleaseBacking(const std::string& path, Backing& backing) {
+  backing.claim.reset();
+  if (flock(backing.fd.get(), LOCK_UN) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, absl::StrCat("unlock ", path));
+}
+
+absl::StatusOr<Backing> OpenBacking(const std::string& path, bool read_only) {
   struct stat status;
   Backing backing;
   backing.block_device = stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
-  int flags = read_only ? O_RDONLY : O_RDWR;
-  if (backing.block_device) flags |= O_EXCL;
-  ASSIGN_OR_RETURN(backing.fd, OpenWaiting(path, flags, lock_wait));
+  ASSIGN_OR_RETURN(backing.fd, Open(path, read_only ? O_RDONLY : O_RDWR));
   const int fd = backing.fd.get();
   ASSIGN_OR_RETURN(backing.size_bytes, SizeOfFd(fd, path));
   if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_DIRECT) == 0) {

@@ -20,6 +20,7 @@ inline constexpr absl::Duration kLockWait = absl::Seconds(20);
 
 struct Backing {
   Fd fd;
+  Fd claim;  // of a block device: keeps it from being mounted and the like
   uint64_t size_bytes = 0;
   bool direct = false;                // O_DIRECT; else through the page cache
   uint32_t block_bytes = 512;         // smallest unit of I/O
@@ -28,10 +29,15 @@ struct Backing {
   bool punch = false;  // holes can be punched
 };
 
-// Any thread. FAILED_PRECONDITION: in use by somebody else, still after `lock_wait`.
-// NOT_FOUND: no such file.
-absl::StatusOr<Backing> OpenBacking(const std::string& path, bool read_only,
-                                    absl::Duration lock_wait = kLockWait);
+// Any thread. NOT_FOUND: no such file. Not yet ours alone.
+absl::StatusOr<Backing> OpenBacking(const std::string& path, bool read_only);
+
+// Makes it ours alone; again: OK. FAILED_PRECONDITION: in use by somebody else, still after
+// `lock_wait`.
+absl::Status ClaimBacking(const std::string& path, Backing& backing,
+                          absl::Duration lock_wait = kLockWait);
+// For another process to claim. Nothing that was begun is unfinished.
+absl::Status ReleaseBacking(const std::string& path, Backing& backing);
 
 // Of a regular file or block device; INVALID_ARGUMENT: it is neither.
 absl::StatusOr<uint64_t> SizeOf(const std::string& path);

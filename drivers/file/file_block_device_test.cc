@@ -80,8 +80,10 @@ TEST(FileOnBlockDevice_Provision, TooSmall_IsRefused) {
 TEST(FileOnBlockDevice_Open, WhileClaimed_IsRefusedAfterTheWait) {
   const Fd holder(open(environment->device().c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
   ASSERT_TRUE(holder.valid());
-  const auto backing = OpenBacking(environment->device(), false, absl::Milliseconds(50));
-  EXPECT_TRUE(absl::IsFailedPrecondition(backing.status())) << backing.status();
+  auto backing = OpenBacking(environment->device(), false);
+  ASSERT_TRUE(backing.ok()) << backing.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      ClaimBacking(environment->device(), *backing, absl::Milliseconds(50))));
 }
 
 }  // namespace

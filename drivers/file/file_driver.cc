@@ -14,8 +14,11 @@ namespace {
 
 class FileDriver final : public sdk::Driver {
  public:
-  FileDriver(Backing backing, const sdk::Geometry& geometry, bool preallocated)
-      : backing_(std::move(backing)), geometry_(geometry), preallocated_(preallocated) {}
+  FileDriver(std::string path, Backing backing, const sdk::Geometry& geometry, bool preallocated)
+      : path_(std::move(path)),
+        backing_(std::move(backing)),
+        geometry_(geometry),
+        preallocated_(preallocated) {}
 
   sdk::Geometry geometry() const override { return geometry_; }
 
@@ -24,8 +27,12 @@ class FileDriver final : public sdk::Driver {
     return std::make_unique<FileQueue>(backing_.fd.get(), preallocated_, io);
   }
 
+  absl::Status LetGo() override { return ReleaseBacking(path_, backing_); }
+  absl::Status TakeOver() override { return ClaimBacking(path_, backing_); }
+
  private:
-  const Backing backing_;
+  const std::string path_;
+  Backing backing_;
   const sdk::Geometry geometry_;
   const bool preallocated_;
 };
@@ -33,6 +40,7 @@ class FileDriver final : public sdk::Driver {
 absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const Place place, PlaceOf(config));
   ASSIGN_OR_RETURN(Backing backing, OpenBacking(place.path, config.read_only));
+  if (!config.standby) RETURN_IF_ERROR(ClaimBacking(place.path, backing));
   if (backing.size_bytes < config.size_bytes) {
     return absl::FailedPreconditionError(
         absl::StrCat("volume ", config.volume_id, ": ", place.path, " has ", backing.size_bytes,
@@ -55,7 +63,7 @@ absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& confi
   geometry.discard = backing.punch && !place.preallocate;
   geometry.write_zeroes = backing.punch;
   geometry.discard_granularity_bytes = backing.granularity_bytes;
-  return std::make_unique<FileDriver>(std::move(backing), geometry, place.preallocate);
+  return std::make_unique<FileDriver>(place.path, std::move(backing), geometry, place.preallocate);
 }
 
 }  // namespace

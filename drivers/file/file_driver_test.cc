@@ -186,21 +186,43 @@ TEST_F(FileDriverTest, Open_OfACutFile_IsRefused) {
   EXPECT_TRUE(absl::IsFailedPrecondition(Definition().open(config_).status()));
 }
 
-TEST_F(FileDriverTest, Open_WhileAnotherHasIt_IsRefusedAfterTheWait) {
+TEST_F(FileDriverTest, Claim_WhileAnotherHasIt_IsRefusedAfterTheWait) {
   ASSERT_TRUE(Definition().provision(config_).ok());
-  const auto first = OpenBacking(path_, false);
-  ASSERT_TRUE(first.ok()) << first.status();
-  const auto second = OpenBacking(path_, false, absl::Milliseconds(50));
-  EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+  auto first = OpenBacking(path_, false);
+  auto second = OpenBacking(path_, false);
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  ASSERT_TRUE(ClaimBacking(path_, *first).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(ClaimBacking(path_, *second, absl::Milliseconds(50))));
+  ASSERT_TRUE(ReleaseBacking(path_, *first).ok());
+  EXPECT_TRUE(ClaimBacking(path_, *second, absl::ZeroDuration()).ok());
 }
 
 // A reader's late direct I/O would land in memory that its successor has given another request.
-TEST_F(FileDriverTest, Open_ForReadingWhileAnotherReads_IsRefused) {
+TEST_F(FileDriverTest, Claim_ForReadingWhileAnotherReads_IsRefused) {
   ASSERT_TRUE(Definition().provision(config_).ok());
-  const auto first = OpenBacking(path_, true);
-  const auto second = OpenBacking(path_, true, absl::ZeroDuration());
-  EXPECT_TRUE(first.ok()) << first.status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+  auto first = OpenBacking(path_, true);
+  auto second = OpenBacking(path_, true);
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  ASSERT_TRUE(ClaimBacking(path_, *first).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(ClaimBacking(path_, *second, absl::ZeroDuration())));
+}
+
+TEST_F(FileDriverTest, Standby_OpensBesideTheServerAndTakesTheLockWhenItLetsGo) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  auto present = Definition().open(config_);
+  ASSERT_TRUE(present.ok()) << present.status();
+  sdk::VolumeConfig standby = config_;
+  standby.standby = true;
+  auto successor = Definition().open(standby);
+  ASSERT_TRUE(successor.ok()) << successor.status();
+  ASSERT_TRUE((*present)->LetGo().ok());
+  ASSERT_TRUE((*successor)->TakeOver().ok());
+  auto third = OpenBacking(path_, false);
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(ClaimBacking(path_, *third, absl::ZeroDuration())));
+  // The successor fails after all.
+  successor->reset();
+  EXPECT_TRUE((*present)->TakeOver().ok());
 }
 
 // The kernel may give a removed file's inode number to the next one.

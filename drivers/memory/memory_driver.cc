@@ -66,6 +66,13 @@ class MemoryDriver final : public sdk::SyncDriver {
     return 0;
   }
 
+  // The other process has filled and emptied pages since the open.
+  absl::Status TakeOver() override {
+    pages_.RemoveWhole(0, geometry_.size_bytes);
+    FindPages();
+    return absl::OkStatus();
+  }
+
   int Discard(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
   int WriteZeroes(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
 

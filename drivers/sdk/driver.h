@@ -8,7 +8,7 @@
 // (control socket, sandbox, threads); see drivers/sdk/main.h and the complete
 // driver in drivers/example.
 //
-// Life cycle of a driver process:
+// Life cycle of a driver process (a successor under live I/O: see Driver::TakeOver):
 //   DriverDefinition::provision     once in the volume's life, creates the backing store
 //   DriverDefinition::open          in each process, gives the Driver below
 //   Driver::OpenQueue, then Submit  once per queue; all further calls on the queue's thread
@@ -104,6 +104,18 @@ class Driver {
 
   // Called on the queue's thread before its first request. `io` outlives the Queue.
   virtual absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(int index, QueueIo& io) = 0;
+
+  // A disk goes from one process to the next while I/O runs (`diskctl driver upgrade`). The next
+  // one is opened with VolumeConfig::standby while this one serves; when this one has answered
+  // everything, LetGo() is called here and then TakeOver() there. Neither is called while a queue
+  // is served.
+  //
+  // Gives up what only one process may hold. All that was answered must be there for the other to
+  // see. If the other one fails, TakeOver() is called here to go on. Not as root any more.
+  virtual absl::Status LetGo() { return absl::OkStatus(); }
+  // Takes it, and learns what has changed since the open. An error that says why leads back to the
+  // other process.
+  virtual absl::Status TakeOver() { return absl::OkStatus(); }
 };
 
 // Base of drivers that answer in the calling thread. The functions run on several queue threads
@@ -125,6 +137,9 @@ struct VolumeConfig {
   uint64_t size_bytes = 0;
   uint32_t logical_block_bytes = 0;  // 0: the driver's choice
   bool read_only = false;
+  // `open` only: another process serves the volume. Take nothing that it holds, change nothing;
+  // Driver::TakeOver() comes before the first request.
+  bool standby = false;
   std::string state_dir;  // the volume's own directory, exists, writable by the driver
   std::map<std::string, std::string> parameters;  // checked against the definition's list
 };

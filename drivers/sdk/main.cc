@@ -57,7 +57,7 @@ int Serve(const DriverDefinition& definition, int control_fd, const std::string&
     SPDLOG_CRITICAL("sandbox: {}", sandboxed.ToString());
     return kExitFailure;
   }
-  DriverService service(definition);
+  DriverService service(definition, LeaveRoot);
   const absl::Status status = RunControlServer(control_fd, service);
   if (!status.ok()) {
     SPDLOG_CRITICAL("control socket {}: {}", control_fd, status.ToString());

@@ -1,24 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/sdk/sandbox.h"
 
+#include <grp.h>
 #include <linux/prctl.h>
 #include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "drivers/sdk/system_calls.h"
 
 namespace diskd::sdk {
 namespace {
+
+constexpr size_t kGrownStackBytes = 1 << 20;
+constexpr size_t kPageBytes = 4096;
 
 using Capabilities = std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)>;
 
@@ -44,8 +52,26 @@ void LockMemory() {
   }
 }
 
-absl::Status DropCapabilities() {
-  const bool keep_lock = HasLockCapability();
+// Keeps those of `kept` that are there.
+absl::Status KeepCapabilities(std::initializer_list<cap_value_t> kept) {
+  const Capabilities current(cap_get_proc(), cap_free);
+  const Capabilities wanted(cap_init(), cap_free);
+  if (current == nullptr || wanted == nullptr) {
+    return ErrnoStatus(errno, "allocate a capability set");
+  }
+  for (const cap_value_t value : kept) {
+    cap_flag_value_t has = CAP_CLEAR;
+    if (cap_get_flag(current.get(), value, CAP_EFFECTIVE, &has) != 0 || has == CAP_CLEAR) continue;
+    if (cap_set_flag(wanted.get(), CAP_PERMITTED, 1, &value, CAP_SET) != 0 ||
+        cap_set_flag(wanted.get(), CAP_EFFECTIVE, 1, &value, CAP_SET) != 0) {
+      return ErrnoStatus(errno, "fill a capability set");
+    }
+  }
+  if (cap_set_proc(wanted.get()) != 0) return ErrnoStatus(errno, "drop capabilities");
+  return absl::OkStatus();
+}
+
+absl::Status DropBounds() {
   for (cap_value_t value = 0; cap_get_bound(value) >= 0; ++value) {
     if (value == CAP_IPC_LOCK || cap_get_bound(value) == 0) continue;
     // EPERM: no CAP_SETPCAP, so the process has been confined by someone else.
@@ -53,15 +79,40 @@ absl::Status DropCapabilities() {
       return ErrnoStatus(errno, absl::StrCat("drop capability ", value));
     }
   }
-  const Capabilities wanted(cap_init(), cap_free);
-  if (wanted == nullptr) return ErrnoStatus(errno, "allocate a capability set");
-  constexpr cap_value_t kLock[] = {CAP_IPC_LOCK};
-  if (keep_lock && (cap_set_flag(wanted.get(), CAP_PERMITTED, 1, kLock, CAP_SET) != 0 ||
-                    cap_set_flag(wanted.get(), CAP_EFFECTIVE, 1, kLock, CAP_SET) != 0)) {
-    return ErrnoStatus(errno, "fill a capability set");
-  }
-  if (cap_set_proc(wanted.get()) != 0) return ErrnoStatus(errno, "drop capabilities");
   return absl::OkStatus();
+}
+
+// A stack that is locked grows only as far as RLIMIT_MEMLOCK, and the process dies beyond.
+void GrowStack() {
+  volatile char stack[kGrownStackBytes];
+  for (size_t i = 0; i < sizeof(stack); i += kPageBytes) stack[i] = 0;
+}
+
+// Without CAP_IPC_LOCK and with a limit in force, mmap() fails for a process that locks what it
+// will map. What is mapped now stays locked.
+void StopLockingLater() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY) return;
+  if (!HasLockCapability()) return;  // nothing was locked
+  GrowStack();
+  if (mlockall(MCL_CURRENT | MCL_ONFAULT) != 0) {
+    SPDLOG_WARN("mlockall: {}: memory is not locked any more", strerror(errno));
+    munlockall();
+  }
+}
+
+absl::Status BecomeUser(uint32_t user) {
+  // glibc changes all threads. Losing user id 0 clears the capabilities.
+  if (setgroups(0, nullptr) == 0 && setresgid(user, user, user) == 0 &&
+      setresuid(user, user, user) == 0) {
+    return absl::OkStatus();
+  }
+  const std::string what = absl::StrCat("become user ", user);
+  if (errno != EINVAL) return ErrnoStatus(errno, what);
+  return absl::InvalidArgumentError(
+      absl::StrCat(what,
+                   ": this user namespace does not have it: start the agent with "
+                   "--driver-users and numbers that /proc/self/uid_map lists"));
 }
 
 }  // namespace
@@ -75,7 +126,17 @@ absl::Status EnterSandbox() {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return ErrnoStatus(errno, "set no_new_privs");
   }
-  return DropCapabilities();
+  RETURN_IF_ERROR(DropBounds());
+  return KeepCapabilities({CAP_IPC_LOCK, CAP_SETUID, CAP_SETGID});
+}
+
+absl::Status LeaveRoot(uint32_t user) {
+  if (user == 0) return KeepCapabilities({CAP_IPC_LOCK});
+  StopLockingLater();
+  RETURN_IF_ERROR(BecomeUser(user));
+  // A process that was not root to begin with has kept what it had.
+  RETURN_IF_ERROR(KeepCapabilities({}));
+  return RefuseSystemCalls();
 }
 
 }  // namespace diskd::sdk

@@ -11,7 +11,8 @@ REPO=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 WORK=$(mktemp -d /tmp/diskd-e2e.XXXXXX)
 cd "$WORK" # fio leaves files where it runs
 AGENT_PID=
-START_LIMIT_S=30
+AGENT_OPTIONS=()
+START_LIMIT_S=${START_LIMIT_S:-30}
 
 fail() {
   printf 'FAIL: %s\n' "$*" >&2
@@ -41,7 +42,8 @@ wait_for() {
 start_agent() {
   mkdir -p "$WORK/state" "$WORK/run"
   setsid "$DISKD_BIN_DIR/diskd" --state-dir "$WORK/state" --run-dir "$WORK/run" \
-    --driver-dir "${DRIVER_DIR:-$DISKD_BIN_DIR/drivers}" >>"$WORK/agent.log" 2>&1 </dev/null &
+    --driver-dir "${DRIVER_DIR:-$DISKD_BIN_DIR/drivers}" "${AGENT_OPTIONS[@]}" \
+    >>"$WORK/agent.log" 2>&1 </dev/null &
   AGENT_PID=$!
   wait_for $START_LIMIT_S diskctl ls || fail "the agent does not answer: $(tail -3 "$WORK/agent.log")"
 }
@@ -81,6 +83,9 @@ kill_driver() { # VOLUME: SIGKILL; fails when there is none
   [ "$pid" -gt 1 ] || fail "$1 has no driver process to kill"
   kill -9 "$pid"
 }
+
+# A process that is no child of ours may stay a zombie until somebody reaps it.
+has_ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; } # PID
 
 mounts_under() { awk -v p="$1" 'index($5, p) == 1 { print $5 }' /proc/self/mountinfo; }
 

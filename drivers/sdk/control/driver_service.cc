@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/sdk/control/driver_service.h"
 
+#include <sys/stat.h>
+
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "drivers/sdk/control/convert.h"
+#include "drivers/sdk/control/hand_over.h"
 #include "drivers/sdk/geometry.h"
 #include "drivers/sdk/transport/buse_server.h"
 #include "drivers/sdk/transport/fuse_server.h"
@@ -35,12 +38,24 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
       if (status.ok()) response.mutable_deprovision();
       break;
     case driver::v1::Request::kOpen:
-      status = Open(request.open().config());
+      status = Open(request.open());
       if (status.ok()) *response.mutable_open()->mutable_geometry() = ToProto(geometry_);
       break;
     case driver::v1::Request::kServe:
       status = Serve(request.serve(), std::move(fds));
       if (status.ok()) response.mutable_serve();
+      break;
+    case driver::v1::Request::kStandby:
+      status = Standby(request.standby(), std::move(fds));
+      if (status.ok()) response.mutable_standby();
+      break;
+    case driver::v1::Request::kTakeOver:
+      status = TakeOver(std::move(fds));
+      if (status.ok()) response.mutable_take_over();
+      break;
+    case driver::v1::Request::kHandOver:
+      status = HandOver(std::move(fds));
+      if (status.ok()) response.mutable_hand_over();
       break;
     case driver::v1::Request::kStatus:
       FillStatus(*response.mutable_status());
@@ -77,8 +92,9 @@ absl::Status DriverService::Deprovision(const driver::v1::VolumeConfig& config) 
   return definition_.deprovision == nullptr ? absl::OkStatus() : definition_.deprovision(volume);
 }
 
-absl::Status DriverService::Open(const driver::v1::VolumeConfig& config) {
-  ASSIGN_OR_RETURN(VolumeConfig volume, FromProto(config, definition_));
+absl::Status DriverService::Open(const driver::v1::OpenRequest& request) {
+  ASSIGN_OR_RETURN(VolumeConfig volume, FromProto(request.config(), definition_));
+  volume.standby = request.standby();
   if (driver_ != nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("volume ", config_.volume_id, " is open in this process already"));
@@ -92,7 +108,7 @@ absl::Status DriverService::Open(const driver::v1::VolumeConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status DriverService::Serve(const driver::v1::ServeRequest& request, std::vector<Fd> fds) {
+absl::Status DriverService::CheckIdle(const std::vector<Fd>& fds) const {
   if (driver_ == nullptr) {
     return absl::FailedPreconditionError("no volume is open in this process: open one first");
   }
@@ -100,50 +116,132 @@ absl::Status DriverService::Serve(const driver::v1::ServeRequest& request, std::
     return absl::FailedPreconditionError(
         absl::StrCat("volume ", config_.volume_id, " is being served already"));
   }
-  if (fds.empty()) {
-    return absl::InvalidArgumentError("the serve request came without descriptors");
-  }
-  if (threads_ != nullptr) earlier_ += threads_->counters();
-  threads_.reset();
-  fuse_fds_.clear();
-  transport_ = request.transport();
-  switch (request.transport()) {
-    case driver::v1::TRANSPORT_FUSE:
-      return StartFuse(request.resend(), std::move(fds));
-    case driver::v1::TRANSPORT_BUSE:
-      return StartBuse(std::move(fds));
-    default:
-      return absl::InvalidArgumentError(
-          absl::StrCat("transport ", request.transport(), " is unknown; FUSE and BUSE are known"));
-  }
+  if (fds.empty()) return absl::InvalidArgumentError("the request came without descriptors");
+  return absl::OkStatus();
 }
 
-absl::Status DriverService::StartFuse(bool resend, std::vector<Fd> fds) {
+absl::Status DriverService::OpenQueues(driver::v1::Transport transport, std::vector<Fd> fds,
+                                       bool standby) {
+  StopThreads();
+  fuse_fds_.clear();
+  transport_ = transport;
+  std::vector<std::unique_ptr<QueueTransport>> queues;
+  for (size_t i = 0; i < fds.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (transport == driver::v1::TRANSPORT_FUSE) {
+      queues.push_back(std::make_unique<FuseQueueServer>(fds[i].get(), index, *driver_));
+    } else if (transport == driver::v1::TRANSPORT_BUSE) {
+      queues.push_back(std::make_unique<BuseQueueServer>(
+          std::make_unique<KernelBuseQueue>(std::move(fds[i]), standby), index, *driver_));
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("transport ", transport, " is unknown; FUSE and BUSE are known"));
+    }
+  }
+  ASSIGN_OR_RETURN(threads_, QueueThreads::Open(std::move(queues)));
+  if (transport == driver::v1::TRANSPORT_FUSE) fuse_fds_ = std::move(fds);
+  return absl::OkStatus();
+}
+
+absl::Status DriverService::LeaveRoot(uint32_t user) {
+  return become_user_ == nullptr ? absl::OkStatus() : become_user_(user);
+}
+
+absl::Status DriverService::Serve(const driver::v1::ServeRequest& request, std::vector<Fd> fds) {
+  RETURN_IF_ERROR(CheckIdle(fds));
+  if (config_.standby) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "volume ", config_.volume_id, " was opened for a take-over: it can't be served otherwise"));
+  }
   // Before anybody reads: what our own threads had read by then would be sent again as well, and
   // of two executions of one write the first may finish last, on top of a newer one.
-  if (resend) RETURN_IF_ERROR(RequestFuseResend(fds[0].get()));
-  std::vector<std::unique_ptr<QueueTransport>> queues;
-  for (size_t i = 0; i < fds.size(); ++i) {
-    queues.push_back(
-        std::make_unique<FuseQueueServer>(fds[i].get(), static_cast<int>(i), *driver_));
+  if (request.resend() && request.transport() == driver::v1::TRANSPORT_FUSE) {
+    RETURN_IF_ERROR(RequestFuseResend(fds[0].get()));
   }
-  ASSIGN_OR_RETURN(threads_, QueueThreads::Start(std::move(queues)));
-  fuse_fds_ = std::move(fds);
+  RETURN_IF_ERROR(OpenQueues(request.transport(), std::move(fds), /*standby=*/false));
+  const absl::Status left = LeaveRoot(request.user());
+  if (!left.ok()) {
+    threads_.reset();
+    return left;
+  }
+  threads_->Go();
   return absl::OkStatus();
 }
 
-absl::Status DriverService::StartBuse(std::vector<Fd> fds) {
-  std::vector<std::unique_ptr<QueueTransport>> queues;
-  for (size_t i = 0; i < fds.size(); ++i) {
-    queues.push_back(std::make_unique<BuseQueueServer>(
-        std::make_unique<KernelBuseQueue>(std::move(fds[i])), static_cast<int>(i), *driver_));
+absl::Status DriverService::Standby(const driver::v1::StandbyRequest& request,
+                                    std::vector<Fd> fds) {
+  RETURN_IF_ERROR(CheckIdle(fds));
+  if (!config_.standby) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume ", config_.volume_id, " was not opened for a take-over"));
   }
-  ASSIGN_OR_RETURN(threads_, QueueThreads::Start(std::move(queues)));
+  user_ = request.user();
+  return OpenQueues(request.transport(), std::move(fds), /*standby=*/true);
+}
+
+absl::Status DriverService::TakeOver(std::vector<Fd> fds) {
+  if (threads_ == nullptr || threads_->running() || fds.size() != 1) {
+    return absl::FailedPreconditionError("take-over without a standby, or without a socket");
+  }
+  absl::Status status = AwaitOffer(fds[0].get());
+  if (!status.ok()) return status;
+  status = driver_->TakeOver();
+  if (status.ok()) status = LeaveRoot(user_);
+  if (status.ok()) {
+    threads_->Go();
+    config_.standby = false;
+  } else {
+    // The other one takes back what it let go: nothing of it may be ours any more.
+    Shutdown();
+  }
+  AnswerOffer(fds[0].get(), status);
+  return status;
+}
+
+absl::Status DriverService::HandOver(std::vector<Fd> fds) {
+  if (threads_ == nullptr || !threads_->running() || fds.empty()) {
+    return absl::FailedPreconditionError("nothing is served that could be handed over");
+  }
+  const Fd socket = std::move(fds[0]);
+  fds.erase(fds.begin());
+  StopThreads();
+  absl::Status status = driver_->LetGo();
+  if (status.ok()) status = OfferDisk(socket.get());
+  if (status.ok()) {
+    Shutdown();
+    return status;
+  }
+  SPDLOG_WARN("volume {}: hand-over failed, serving on: {}", config_.volume_id, status.ToString());
+  const absl::Status resumed = ServeOn(absl::IsUnavailable(status), std::move(fds));
+  if (!resumed.ok()) {
+    return absl::InternalError(
+        absl::StrCat(status.message(), "; and the old one can't go on: ", resumed.message()));
+  }
+  return absl::UnavailableError(status.message());
+}
+
+absl::Status DriverService::ServeOn(bool served, std::vector<Fd> spare) {
+  RETURN_IF_ERROR(driver_->TakeOver());
+  const bool fuse = transport_ == driver::v1::TRANSPORT_FUSE;
+  if (fuse && served) RETURN_IF_ERROR(RequestFuseResend(fuse_fds_[0].get()));
+  RETURN_IF_ERROR(OpenQueues(transport_, fuse ? std::move(fuse_fds_) : std::move(spare),
+                             /*standby=*/true));
+  threads_->Go();
   return absl::OkStatus();
+}
+
+void DriverService::StopThreads() {
+  if (threads_ != nullptr) earlier_ += threads_->counters();
+  threads_.reset();
 }
 
 void DriverService::FillStatus(driver::v1::StatusResponse& status) const {
   status.set_driver_name(definition_.name);
+  struct stat executable;
+  if (stat("/proc/self/exe", &executable) == 0) {
+    status.set_executable_device(executable.st_dev);
+    status.set_executable_inode(executable.st_ino);
+  }
   if (driver_ == nullptr) return;
   status.set_opened(true);
   status.set_volume_id(config_.volume_id);
@@ -163,8 +261,7 @@ void DriverService::FillStatus(driver::v1::StatusResponse& status) const {
 }
 
 void DriverService::Shutdown() {
-  if (threads_ != nullptr) earlier_ += threads_->counters();
-  threads_.reset();
+  StopThreads();
   fuse_fds_.clear();
   driver_.reset();
 }

@@ -6,6 +6,7 @@
 #ifndef DISKD_DRIVERS_SDK_CONTROL_DRIVER_SERVICE_H_
 #define DISKD_DRIVERS_SDK_CONTROL_DRIVER_SERVICE_H_
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,8 +21,12 @@ namespace diskd::sdk {
 
 class DriverService final : public ControlHandler {
  public:
+  // Makes the process serve as another user; 0: as it is.
+  using BecomeUser = std::function<absl::Status(uint32_t user)>;
+
   // `definition` must outlive the service.
-  explicit DriverService(const DriverDefinition& definition) : definition_(definition) {}
+  explicit DriverService(const DriverDefinition& definition, BecomeUser become_user = nullptr)
+      : definition_(definition), become_user_(std::move(become_user)) {}
   ~DriverService() override;
 
   void Handle(const driver::v1::Request& request, std::vector<Fd> fds,
@@ -30,14 +35,26 @@ class DriverService final : public ControlHandler {
  private:
   absl::Status Provision(const driver::v1::VolumeConfig& config);
   absl::Status Deprovision(const driver::v1::VolumeConfig& config);
-  absl::Status Open(const driver::v1::VolumeConfig& config);
+  absl::Status Open(const driver::v1::OpenRequest& request);
   absl::Status Serve(const driver::v1::ServeRequest& request, std::vector<Fd> fds);
-  absl::Status StartFuse(bool resend, std::vector<Fd> fds);
-  absl::Status StartBuse(std::vector<Fd> fds);
+  absl::Status Standby(const driver::v1::StandbyRequest& request, std::vector<Fd> fds);
+  absl::Status TakeOver(std::vector<Fd> fds);
+  absl::Status HandOver(std::vector<Fd> fds);
+  // After a successor that failed. `served`: it may have taken requests.
+  absl::Status ServeOn(bool served, std::vector<Fd> spare);
+
+  // Nothing is served yet, all is in order for it.
+  absl::Status CheckIdle(const std::vector<Fd>& fds) const;
+  // Opens queues on threads that wait to go. FUSE: keeps the descriptors. BUSE: `standby` also
+  // while another process serves them, or is about to let go.
+  absl::Status OpenQueues(driver::v1::Transport transport, std::vector<Fd> fds, bool standby);
+  absl::Status LeaveRoot(uint32_t user);
+  void StopThreads();
   void FillStatus(driver::v1::StatusResponse& status) const;
   void Shutdown();
 
   const DriverDefinition& definition_;
+  const BecomeUser become_user_;
   VolumeConfig config_;
   std::unique_ptr<Driver> driver_;
   Geometry geometry_;
@@ -45,6 +62,7 @@ class DriverService final : public ControlHandler {
   std::vector<Fd> fuse_fds_;
   std::unique_ptr<QueueThreads> threads_;
   CounterValues earlier_;  // of services that have ended
+  uint32_t user_ = 0;      // of a process in standby, when its turn comes
 };
 
 }  // namespace diskd::sdk

@@ -83,15 +83,17 @@ TEST_F(ProcessTest, Serve_WithABrokenDescriptor_Fails) {
   EXPECT_EQ(Shell(Executable("null") + " serve --control-fd=99").exit_code, 1);
 }
 
-TEST_F(ProcessTest, Sandbox_LeavesNoCapabilityButLocking) {
+TEST_F(ProcessTest, Sandbox_LeavesNoCapabilityButLockingAndThoseToChangeTheUser) {
   DriverProcess process = Spawn("null");
   ASSERT_TRUE(process.Open(config_).ok());  // answered, so the sandbox is entered
   constexpr uint64_t kLock = uint64_t{1} << 14;
+  constexpr uint64_t kUser = uint64_t{1} << 6 | uint64_t{1} << 7;
   for (const char* field : {"CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"}) {
     // Without CAP_SETPCAP nobody can change the bounding set.
     if (std::string(field) == "CapBnd" && geteuid() != 0) continue;
     const uint64_t mask = std::stoull(StatusField(process.pid(), field), nullptr, 16);
-    EXPECT_EQ(mask & ~kLock, 0u) << field;
+    const bool bounding = std::string(field) == "CapBnd";
+    EXPECT_EQ(mask & ~(bounding ? kLock : kLock | kUser), 0u) << field;
   }
   EXPECT_EQ(StatusField(process.pid(), "NoNewPrivs"), "1");
 }

@@ -19,6 +19,7 @@ absl::StatusOr<buse_attach> KernelBuseQueue::Attach(uint32_t queue) {
   buse_attach attach{};
   attach.queue = queue;
   attach.abi_version = BUSE_ABI_VERSION;
+  if (standby_) attach.flags = BUSE_ATTACH_STANDBY;
   if (ioctl(fd_.get(), BUSE_SRV_ATTACH, &attach) != 0) {
     return ErrnoStatus(errno, absl::StrCat("attach to buse queue ", queue));
   }

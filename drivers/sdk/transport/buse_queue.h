@@ -20,6 +20,9 @@ class BuseQueue {
   virtual ~BuseQueue() = default;
 
   virtual absl::StatusOr<buse_attach> Attach(uint32_t queue) = 0;
+  // True: another server may have the queue still; the shared memory is not ours to look at before
+  // an Enter() has returned 0.
+  virtual bool standby() const { return false; }
   // The queue's shared memory; stays mapped until the object goes.
   virtual absl::StatusOr<std::byte*> Map(size_t bytes) = 0;
   // BUSE_SRV_ENTER: 0 or a positive errno.
@@ -28,19 +31,21 @@ class BuseQueue {
   virtual int poll_fd() const = 0;
 };
 
-// Over an open file of /dev/busecN.
+// Over an open file of /dev/busecN. `standby`: the queue becomes ours when its server has gone.
 class KernelBuseQueue final : public BuseQueue {
  public:
-  explicit KernelBuseQueue(Fd fd) : fd_(std::move(fd)) {}
+  explicit KernelBuseQueue(Fd fd, bool standby = false) : fd_(std::move(fd)), standby_(standby) {}
   ~KernelBuseQueue() override;
 
   absl::StatusOr<buse_attach> Attach(uint32_t queue) override;
   absl::StatusOr<std::byte*> Map(size_t bytes) override;
   int Enter(uint64_t argument) override;
   int poll_fd() const override { return fd_.get(); }
+  bool standby() const override { return standby_; }
 
  private:
   Fd fd_;
+  const bool standby_;
   std::byte* memory_ = nullptr;
   size_t bytes_ = 0;
 };

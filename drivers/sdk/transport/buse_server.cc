@@ -91,7 +91,18 @@ void BuseQueueServer::Close() {
   kernel_.reset();
 }
 
+bool BuseQueueServer::AwaitTurn(const std::atomic<bool>& stop) {
+  while (!stop.load(std::memory_order_relaxed)) {
+    const int error = kernel_->Enter(head_);
+    if (error == EINTR) continue;
+    error_ = error;
+    return true;
+  }
+  return false;
+}
+
 absl::Status BuseQueueServer::Serve(const std::atomic<bool>& stop) {
+  if (kernel_->standby() && !AwaitTurn(stop)) return absl::OkStatus();
   for (;;) {
     const bool accepting = error_ == 0 && !stop.load(std::memory_order_relaxed);
     if (!accepting && in_flight_ == 0) break;

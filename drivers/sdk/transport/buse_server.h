@@ -36,6 +36,8 @@ class BuseQueueServer final : public QueueTransport {
   };
 
   absl::Status CheckLayout() const;
+  // False: stopped before.
+  bool AwaitTurn(const std::atomic<bool>& stop);
   // Submits what is published; false if nothing was.
   bool Drain();
   void Dispatch(const buse_request& published);

@@ -89,17 +89,18 @@ absl::Status FuseQueueServer::Open() {
   const bool many = io_.started();
   RETURN_IF_ERROR(AddSlots(many ? kLargeSlots : 1, kFuseMaxIoBytes, free_large_));
   if (many) RETURN_IF_ERROR(AddSlots(kSmallSlots, kSmallPayload, free_small_));
-  // The flags belong to the open file, which the predecessor, maybe another driver, has used.
-  const int flags = fcntl(fd_, F_GETFL);
-  if (flags < 0 || fcntl(fd_, F_SETFL, many ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) != 0) {
-    return ErrnoStatus(errno, "set the flags of the FUSE descriptor");
-  }
   return absl::OkStatus();
 }
 
 void FuseQueueServer::Close() { queue_.reset(); }
 
 absl::Status FuseQueueServer::Serve(const std::atomic<bool>& stop) {
+  // The flags belong to the open file, which the predecessor, maybe another driver, used up to now.
+  const int flags = fcntl(fd_, F_GETFL);
+  const int wanted = io_.started() ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+  if (flags < 0 || fcntl(fd_, F_SETFL, wanted) != 0) {
+    return ErrnoStatus(errno, "set the flags of the FUSE descriptor");
+  }
   return io_.started() ? ServeWithRing(stop) : ServeBlocking(stop);
 }
 

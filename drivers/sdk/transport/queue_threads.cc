@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/log.h"
+#include "base/status_macros.h"
 
 namespace diskd::sdk {
 namespace {
@@ -35,7 +36,7 @@ void PreferBatches() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<QueueThreads>> QueueThreads::Start(
+absl::StatusOr<std::unique_ptr<QueueThreads>> QueueThreads::Open(
     std::vector<std::unique_ptr<QueueTransport>> queues) {
   InstallWakeHandler();
   std::unique_ptr<QueueThreads> threads(new QueueThreads());
@@ -53,7 +54,15 @@ absl::StatusOr<std::unique_ptr<QueueThreads>> QueueThreads::Start(
     status.Update(worker->opened.get_future().get());
   }
   if (!status.ok()) return status;  // the destructor stops and joins
-  threads->go_.Notify();
+  return threads;
+}
+
+void QueueThreads::Go() { go_.Notify(); }
+
+absl::StatusOr<std::unique_ptr<QueueThreads>> QueueThreads::Start(
+    std::vector<std::unique_ptr<QueueTransport>> queues) {
+  ASSIGN_OR_RETURN(std::unique_ptr<QueueThreads> threads, Open(std::move(queues)));
+  threads->Go();
   return threads;
 }
 

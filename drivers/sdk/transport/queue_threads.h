@@ -21,7 +21,11 @@ namespace diskd::sdk {
 
 class QueueThreads {
  public:
-  // Opens all queues on their threads, and serves them when all are open. On error nothing runs.
+  // Opens all queues on their threads; they serve from Go() on. On error nothing runs.
+  static absl::StatusOr<std::unique_ptr<QueueThreads>> Open(
+      std::vector<std::unique_ptr<QueueTransport>> queues);
+  void Go();
+  // Open and Go.
   static absl::StatusOr<std::unique_ptr<QueueThreads>> Start(
       std::vector<std::unique_ptr<QueueTransport>> queues);
 
@@ -31,8 +35,9 @@ class QueueThreads {
   // Answers what has been taken and joins the threads. Waits for the driver's answers for ever.
   void Stop();
 
-  // False as soon as one queue is no longer served: the kernel ended it, or Stop().
-  bool running() const { return ended_.load() == 0; }
+  // False before Go(), and as soon as one queue is no longer served: the kernel ended it, or
+  // Stop().
+  bool running() const { return go_.HasBeenNotified() && ended_.load() == 0; }
   int queues() const { return static_cast<int>(workers_.size()); }
   CounterValues counters() const;
 

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The end-to-end script of the same name, over the kernel module.
+# limit: 900
+set -e
+insmod "$BUSE_KO"
+exec env DISKD_TRANSPORT=buse START_LIMIT_S=120 UPGRADES=2 SECONDS_EACH=15 FAILURES_S=120 STALL_LIMIT_MS=4000 "$REPO/tests/e2e/upgrade.sh"
