@@ -19,7 +19,8 @@ namespace {
 constexpr size_t kErrorBodyBytesMax = 64 << 10;
 constexpr int kPollMsMax = 60000;
 constexpr int64_t kUploadBufferBytes = 512 << 10;
-constexpr int64_t kReceiveBufferBytes = 256 << 10;
+constexpr size_t kReceiveBufferBytesMin = 16 << 10;
+constexpr size_t kReceiveBufferBytesMax = 256 << 10;
 // Servers close idle connections; one that is about to be closed must not get a PUT.
 constexpr int64_t kIdleConnectionSeconds = 15;
 
@@ -79,7 +80,9 @@ class HttpClient::Transfer {
     set(CURLOPT_TCP_KEEPALIVE, 1L);
     set(CURLOPT_MAXAGE_CONN, static_cast<long>(kIdleConnectionSeconds));
     set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-    set(CURLOPT_BUFFERSIZE, static_cast<long>(kReceiveBufferBytes));
+    set(CURLOPT_BUFFERSIZE,
+        static_cast<long>(
+            std::clamp(request_.answer_bytes_max, kReceiveBufferBytesMin, kReceiveBufferBytesMax)));
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<int64_t>(
                                        1, absl::ToInt64Milliseconds(options_.connect_timeout))));
     set(CURLOPT_ERRORBUFFER, error_);
@@ -318,6 +321,7 @@ int HttpClient::PollMilliseconds() const {
   if (!waiting_.empty() && transfers_.size() < static_cast<size_t>(options_.in_flight_max)) {
     return 0;
   }
+  if (transfers_.empty()) return kPollMsMax;
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [easy, transfer] : transfers_) next = std::min(next, transfer->deadline());
   const int64_t wait = absl::ToInt64Milliseconds(next - absl::Now()) + 1;

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <ctime>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
@@ -309,6 +310,21 @@ TEST_F(S3StoreTest, Destructor_EndsWhatHangs) {
   store_.reset();
   done.Wait();
   EXPECT_EQ(unavailable, 5);
+}
+
+TEST_F(S3StoreTest, Idle_UsesNoProcessorAndSendsNothing) {
+  Start();
+  ASSERT_TRUE(PutNow(*store_, "a", "x").ok());
+  const auto cpu = [] {
+    timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return absl::DurationFromTimespec(used);
+  };
+  const absl::Duration before = cpu();
+  absl::SleepFor(absl::Milliseconds(400));
+  EXPECT_LT(cpu() - before, absl::Milliseconds(100));
+  EXPECT_EQ(Count("PUT"), 1);
+  EXPECT_EQ(server_->Counts().size(), 1);
 }
 
 TEST_F(S3StoreTest, LaneLimit_HoldsAndReadsDoNotWaitBehindUploads) {
