@@ -42,13 +42,12 @@ absl::StatusCode CodeOf400(absl::string_view code) {
   return absl::StatusCode::kInvalidArgument;
 }
 
-absl::StatusCode CodeOf404(absl::string_view code, bool has_body) {
-  if (!has_body) return absl::StatusCode::kUnknown;
+absl::StatusCode CodeOf404(absl::string_view code) {
   // NoSuchBucket, or a proxy's page: nothing that says anything about the object.
   return code == "NoSuchKey" ? absl::StatusCode::kNotFound : absl::StatusCode::kUnavailable;
 }
 
-absl::StatusCode CodeOf(int status, absl::string_view code, bool has_body) {
+absl::StatusCode CodeOf(int status, absl::string_view code) {
   switch (status) {
     case 400:
       return CodeOf400(code);
@@ -58,7 +57,7 @@ absl::StatusCode CodeOf(int status, absl::string_view code, bool has_body) {
       return code == "QuotaExceeded" ? absl::StatusCode::kResourceExhausted
                                      : absl::StatusCode::kPermissionDenied;
     case 404:
-      return CodeOf404(code, has_body);
+      return CodeOf404(code);
     case 408:
     case 429:
       return absl::StatusCode::kUnavailable;
@@ -89,13 +88,13 @@ std::string Advice(int status, absl::string_view code, const HttpAnswer& answer)
 
 }  // namespace
 
-absl::Status StatusOfAnswer(const HttpAnswer& answer, bool has_body, absl::string_view what) {
+absl::Status StatusOfAnswer(const HttpAnswer& answer, absl::string_view what) {
   const S3Error error = ParseS3Error(answer.body);
   std::string message = absl::StrCat(what, ": HTTP ", answer.status);
   if (!error.code.empty()) absl::StrAppend(&message, " ", Shown(error.code));
   if (!error.message.empty()) absl::StrAppend(&message, " (", Shown(error.message), ")");
   absl::StrAppend(&message, Advice(answer.status, error.code, answer));
-  absl::Status status(CodeOf(answer.status, error.code, has_body), message);
+  absl::Status status(CodeOf(answer.status, error.code), message);
   int64_t seconds = 0;
   if (absl::SimpleAtoi(HeaderOf(answer, "retry-after"), &seconds) && seconds > 0) {
     const absl::Duration wait = std::min(absl::Seconds(seconds), kRetryAfterMax);
@@ -126,7 +125,7 @@ absl::StatusOr<HeadResult> SizeAndEtagOf(const HttpAnswer& answer, absl::string_
 absl::StatusOr<GetResult> ReadAnswer(HttpAnswer answer, const std::optional<ByteRange>& range,
                                      absl::string_view what) {
   if (answer.status != 200 && answer.status != 206) {
-    return StatusOfAnswer(answer, /*has_body=*/true, what);
+    return StatusOfAnswer(answer, what);
   }
   GetResult result;
   ASSIGN_OR_RETURN(result.etag, EtagOf(answer, what));

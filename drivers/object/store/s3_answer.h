@@ -19,10 +19,9 @@ namespace diskd::object {
 
 inline constexpr absl::Duration kRetryAfterMax = absl::Minutes(2);
 
-// The status of an answer that is not a success. `what` names the request. `has_body` is false for
-// HEAD, whose 404 can't say whether the object or the bucket is missing: that is UNKNOWN, ask again
-// with a GET.
-absl::Status StatusOfAnswer(const HttpAnswer& answer, bool has_body, absl::string_view what);
+// The status of an answer that is not a success. `what` names the request. Not for a HEAD's 4xx,
+// which comes without the code that would tell a missing object from a missing bucket.
+absl::Status StatusOfAnswer(const HttpAnswer& answer, absl::string_view what);
 
 // The entity tag without its quotes; DATA_LOSS without one.
 absl::StatusOr<std::string> EtagOf(const HttpAnswer& answer, absl::string_view what);

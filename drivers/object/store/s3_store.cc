@@ -98,6 +98,8 @@ class S3Store : public Store {
     Of(lane).Start([status] { return status; }, std::move(done));
   }
 
+  // `explain`: ask with a GET why a HEAD was refused.
+  void SendHead(Lane lane, const std::string& name, bool explain, HeadDone done);
   void SendPut(std::shared_ptr<PutCall> call, S3Options::EtagStyle style);
   void PutAnswered(const std::shared_ptr<PutCall>& call, S3Options::EtagStyle style,
                    absl::StatusOr<HttpAnswer> answer);
@@ -153,7 +155,7 @@ bool S3Store::Renew(const HttpAnswer& answer, const Credentials& used) {
   }
   const bool refused =
       answer.status == 401 || answer.status == 403 ||
-      (answer.status == 400 && absl::IsPermissionDenied(StatusOfAnswer(answer, true, "")));
+      (answer.status == 400 && absl::IsPermissionDenied(StatusOfAnswer(answer, "")));
   if (!refused) return false;
   credentials_->Refresh();
   const absl::StatusOr<Credentials> fresh = credentials_->Get();
@@ -213,7 +215,7 @@ void S3Store::PutAnswered(const std::shared_ptr<PutCall>& call, S3Options::EtagS
     if (if_match && style != S3Options::EtagStyle::kAuto) etag_style_ = style;
     return call->done(EtagOf(*answer, what));
   }
-  absl::Status status = StatusOfAnswer(*answer, /*has_body=*/true, what);
+  absl::Status status = StatusOfAnswer(*answer, what);
   if (if_match && absl::IsNotFound(status)) {
     status = absl::FailedPreconditionError(status.message());
   }
@@ -253,7 +255,7 @@ void S3Store::Get(Lane lane, const std::string& name, std::optional<ByteRange> r
          if (!answer.ok()) return done(answer.status());
          if (range.has_value() && answer->status == 416) {
            // Behind the end: the answer need not say how long the object is.
-           Head(lane, name, [done](const absl::StatusOr<HeadResult>& head) {
+           SendHead(lane, name, /*explain=*/false, [done](const absl::StatusOr<HeadResult>& head) {
              if (!head.ok()) return done(head.status());
              done(GetResult{head->etag, head->object_bytes, ""});
            });
@@ -269,16 +271,21 @@ void S3Store::Head(Lane lane, const std::string& name, HeadDone done) {
            [done](const absl::StatusOr<HttpAnswer>& answer) { done(answer.status()); });
     return;
   }
+  SendHead(lane, name, /*explain=*/true, std::move(done));
+}
+
+void S3Store::SendHead(Lane lane, const std::string& name, bool explain, HeadDone done) {
   auto request =
       std::make_shared<S3Request>(S3Request{.method = "HEAD", .key = key_prefix_ + name});
   const std::string what = request->What();
   Send(lane, std::move(request),
-       [this, lane, name, what, done](const absl::StatusOr<HttpAnswer>& answer) {
+       [this, lane, name, what, explain, done](const absl::StatusOr<HttpAnswer>& answer) {
          if (!answer.ok()) return done(answer.status());
          if (answer->status / 100 == 2) return done(SizeAndEtagOf(*answer, what));
-         const absl::Status status = StatusOfAnswer(*answer, /*has_body=*/false, what);
-         if (!absl::IsUnknown(status)) return done(status);
-         // Only a GET's error says whether it is the object that is missing.
+         if (answer->status / 100 != 4) return done(StatusOfAnswer(*answer, what));
+         // A HEAD's refusal has no body: is it the object that is missing, or the bucket; are the
+         // keys wrong, or the clock?
+         if (!explain) return done(absl::UnavailableError(absl::StrCat(what, ": refused")));
          Get(lane, name, ByteRange{0, 1}, [done](const absl::StatusOr<GetResult>& got) {
            if (!got.ok()) return done(got.status());
            done(HeadResult{got->etag, got->object_bytes});
@@ -320,7 +327,7 @@ void S3Store::ListAnswered(const std::shared_ptr<ListCall>& call,
   if (!answer.ok()) return call->done(answer.status());
   const std::string what = absl::StrCat("list ", call->prefix);
   if (answer->status != 200) {
-    return call->done(StatusOfAnswer(*answer, /*has_body=*/true, what));
+    return call->done(StatusOfAnswer(*answer, what));
   }
   const absl::StatusOr<ListPage> page = ParseListPage(answer->body);
   if (!page.ok()) {
@@ -368,7 +375,7 @@ void S3Store::Delete(Lane lane, const std::string& name, DeleteDone done) {
   Send(lane, std::move(request), [what, done](const absl::StatusOr<HttpAnswer>& answer) {
     if (!answer.ok()) return done(answer.status());
     if (answer->status / 100 == 2) return done(absl::OkStatus());
-    const absl::Status status = StatusOfAnswer(*answer, /*has_body=*/true, what);
+    const absl::Status status = StatusOfAnswer(*answer, what);
     done(absl::IsNotFound(status) ? absl::OkStatus() : status);
   });
 }

@@ -233,6 +233,17 @@ TEST_F(S3StoreTest, ServersClockIsAhead_IsLearnt) {
   EXPECT_EQ(Count("PUT"), 3);
 }
 
+TEST_F(S3StoreTest, Head_RefusedWithoutAReason_FindsTheReason) {
+  Start({.clock_ahead = absl::Hours(5)});
+  EXPECT_TRUE(absl::IsNotFound(HeadNow(*store_, "a").status()));
+  server_->AddFault("action=status status=400 code=ExpiredToken count=2");
+  EXPECT_TRUE(absl::IsPermissionDenied(HeadNow(*store_, "a").status()));
+  // A server that contradicts itself must not keep us busy for ever.
+  ASSERT_TRUE(PutNow(*store_, "empty", "").ok());
+  server_->AddFault("action=status status=403 code=AccessDenied method=HEAD count=-1");
+  EXPECT_TRUE(absl::IsUnavailable(HeadNow(*store_, "empty").status()));
+}
+
 TEST_F(S3StoreTest, WrongSecret_IsPermissionDeniedAndShowsNoSecret) {
   Start();
   const Credentials wrong = {S3DoubleOptions().credentials.access_key, "wrong-secret-value", "tok"};
