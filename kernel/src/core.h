@@ -70,6 +70,7 @@ struct buse_tag {
 	u8 lane;		/* of the last delivery */
 	u8 state;
 	bool delivered_before;
+	bool slot_kept;		/* the slot is in use by a former server's I/O */
 };
 
 /* One pair of rings of a queue, for one server. */
@@ -123,6 +124,8 @@ struct buse_queue {
 	u32 nr_accepting;	/* lanes */
 	u16 *pending;
 	unsigned long *chunk_map;
+	unsigned long *kept_map;	/* chunks in use by a former server's I/O */
+	u32 nr_kept;		/* chunks and slots */
 	unsigned long parked_at;	/* jiffies */
 	u64 redelivered;
 	u64 stale_completions;
@@ -169,6 +172,7 @@ struct buse_device {
 	struct blk_mq_tag_set tag_set;
 	struct work_struct scan_work;
 	struct delayed_work park_work;
+	struct delayed_work pins_work;
 	struct mutex quiesce_mutex;	/* changes of quiesce */
 	u32 quiesce;			/* odd: quiesced; counts */
 	wait_queue_head_t quiesce_wait;
@@ -278,6 +282,10 @@ void buse_ranges_fill(struct request *rq, struct buse_range *to);
 
 /* sysfs.c */
 extern const struct attribute_group *buse_disk_groups[];
+
+/* pins.c */
+void buse_pins_keep(struct buse_queue *q, u32 tag_nr);
+void buse_pins_work(struct work_struct *work);
 
 /* server.c */
 extern const struct file_operations buse_server_fops;

@@ -22,6 +22,7 @@ static void buse_device_free(struct kref *ref)
 	u32 i;
 
 	cancel_delayed_work_sync(&dev->park_work);
+	cancel_delayed_work_sync(&dev->pins_work);
 	for (i = 0; i < dev->params.nr_queues; i++)
 		buse_queue_free(&dev->queues[i]);
 	kvfree(dev->queues);
@@ -145,6 +146,7 @@ struct buse_device *buse_device_alloc(const struct buse_info *info)
 	mutex_init(&dev->mutex);
 	INIT_WORK(&dev->scan_work, buse_disk_scan);
 	INIT_DELAYED_WORK(&dev->park_work, buse_park_work);
+	INIT_DELAYED_WORK(&dev->pins_work, buse_pins_work);
 	mutex_init(&dev->quiesce_mutex);
 	init_waitqueue_head(&dev->quiesce_wait);
 	strscpy(dev->name, info->name, sizeof(dev->name));

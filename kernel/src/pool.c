@@ -4,7 +4,8 @@
  * chunks of the same size, taken in contiguous runs, for larger requests.
  *
  * The chunks always suffice for one request of max_io_bytes, so when nothing
- * is in flight the oldest pending request fits: there is always progress.
+ * is in flight, and no I/O of a former server either (pins.c), the oldest
+ * pending request fits: there is always progress.
  * Nothing is allocated after the queue was created.
  */
 #include <linux/bitmap.h>
@@ -20,7 +21,7 @@ bool buse_pool_get(struct buse_queue *q, u32 tag_nr, u32 bytes)
 	unsigned int chunks;
 	unsigned long at;
 
-	if (bytes <= BUSE_CHUNK_BYTES) {
+	if (bytes <= BUSE_CHUNK_BYTES && likely(!tag->slot_kept)) {
 		tag->data_offset = dev->data_offset + tag_nr * BUSE_CHUNK_BYTES;
 		tag->nr_chunks = 0;
 		return true;
@@ -41,11 +42,15 @@ bool buse_pool_get(struct buse_queue *q, u32 tag_nr, u32 bytes)
 /* Takes back what buse_pool_get() gave, if anything. Under q->lock. */
 void buse_pool_put(struct buse_queue *q, struct buse_tag *tag)
 {
+	u32 first;
+
 	if (!tag->nr_chunks)
 		return;
-	bitmap_clear(q->chunk_map,
-		     (tag->data_offset - q->dev->chunk_offset) / BUSE_CHUNK_BYTES,
-		     tag->nr_chunks);
+	first = (tag->data_offset - q->dev->chunk_offset) / BUSE_CHUNK_BYTES;
+	bitmap_clear(q->chunk_map, first, tag->nr_chunks);
+	if (unlikely(q->nr_kept))
+		bitmap_or(q->chunk_map, q->chunk_map, q->kept_map,
+			  q->dev->nr_chunks);
 	tag->nr_chunks = 0;
 	WRITE_ONCE(q->hold, q->hold & ~BUSE_HOLD_MEMORY);
 }

@@ -189,7 +189,8 @@ static bool buse_try_direct(struct buse_queue *q, struct buse_lane *lane,
 	/* The copy is under the spin lock: small ones, to an idle server. */
 	if (lane->nr_delivered || bytes > BUSE_CHUNK_BYTES)
 		return false;
-	buse_pool_get(q, tag_nr, bytes);
+	if (!buse_pool_get(q, tag_nr, bytes))
+		return false;
 	buse_pool_copy(q, tag, true);
 	return true;
 }
@@ -469,8 +470,10 @@ int buse_queue_init(struct buse_device *dev, u32 index)
 	q->pending = BUSE_ALLOC(kvcalloc(dev->ring_entries,
 					 sizeof(*q->pending), GFP_KERNEL));
 	q->chunk_map = BUSE_ALLOC(bitmap_zalloc(dev->nr_chunks, GFP_KERNEL));
+	q->kept_map = BUSE_ALLOC(bitmap_zalloc(dev->nr_chunks, GFP_KERNEL));
 	q->map = BUSE_ALLOC(vmalloc_user(dev->map_bytes));	/* zeroed */
-	if (!q->lanes || !q->tags || !q->pending || !q->chunk_map || !q->map)
+	if (!q->lanes || !q->tags || !q->pending || !q->chunk_map ||
+	    !q->kept_map || !q->map)
 		return -ENOMEM;
 	q->nr_lanes = dev->params.servers_per_queue;
 	for (i = 0; i < q->nr_lanes; i++)
@@ -482,6 +485,7 @@ void buse_queue_free(struct buse_queue *q)
 {
 	vfree(q->map);
 	bitmap_free(q->chunk_map);
+	bitmap_free(q->kept_map);
 	kvfree(q->pending);
 	kvfree(q->tags);
 	kvfree(q->lanes);

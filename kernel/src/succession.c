@@ -5,7 +5,8 @@
  * Whatever the reason (the file is closed, a successor takes over, the server
  * broke the protocol), the order is the same:
  *   1. nothing new is delivered to the lane;
- *   2. the old server can no longer write the shared memory;
+ *   2. the old server can no longer write the shared memory, but for I/O that
+ *	is under way: see pins.c;
  *   3. what it held is pending again, and the rings start anew;
  *   4. the next server may start.
  * A completion of the old server is taken before 3 or never.
@@ -47,6 +48,7 @@ static void buse_lane_take_back(struct buse_lane *lane)
 		    tag->lane != lane->index)
 			continue;
 		lane->nr_delivered--;
+		buse_pins_keep(q, tag_nr);
 		buse_pool_put(q, tag);
 		buse_pending_push(q, tag_nr);
 	}

@@ -17,6 +17,7 @@
  *       fail=ERRNO     answer every read and write with it
  *       keep_slots     answer reads without touching their data
  *       dirty          (disk is started) write to the own disk, leave it open
+ *       pin=FD         put a write's pages into this pipe, then hang
  *       hostile=SEED   answer with rubbish, for rounds=N rounds
  *       queue=N        that queue only
  *       lanes=N        so many lanes of each queue, a thread for each

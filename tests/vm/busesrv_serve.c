@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "tests/vm/busesrv.h"
@@ -27,7 +28,7 @@ static const char* const counter_names[COUNTERS] = {
 static char* data;
 static uint64_t own_counters[COUNTERS], *counters = own_counters;
 static long delay_us, spin_us, fail_errno, keep_slots, dirty, hostile, rounds = 2000;
-static long lanes = 1, one_lane = -1, one_queue = -1;
+static long lanes = 1, one_lane = -1, one_queue = -1, pin_pipe = -1;
 static uint32_t attach_flags;
 static struct lane served[BUSE_MAX_QUEUES * BUSE_MAX_SERVERS_PER_QUEUE];
 static unsigned nr_served;
@@ -62,6 +63,16 @@ static int within_limits(const struct buse_request* r) {
   return !p->chunk_bytes || r->offset % p->chunk_bytes + r->length <= p->chunk_bytes;
 }
 
+// Keeps a reference to the data in the pipe `pin_pipe`, and hangs: as a server does that is killed
+// while its O_DIRECT write is under way.
+static void pin_and_hang(char* slot, uint32_t length) {
+  struct iovec vector = {slot, length};
+  if (vmsplice(pin_pipe, &vector, 1, SPLICE_F_NONBLOCK) != length) die("vmsplice");
+  printf("pinned\n");
+  fflush(stdout);
+  for (;;) pause();
+}
+
 static int answer(const struct buse_request* r, char* slot) {
   if (r->flags & BUSE_REQ_META) count(METAS);
   if (r->flags & BUSE_REQ_READAHEAD) count(AHEADS);
@@ -87,6 +98,7 @@ static int answer(const struct buse_request* r, char* slot) {
       count(WRITES);
       if (r->flags & BUSE_REQ_FUA) count(FUAS);
       if (fail_errno) return -(int)fail_errno;
+      if (pin_pipe >= 0) pin_and_hang(slot, r->length);
       if (data) memcpy(data + r->offset, slot, r->length);
       return 0;
     case BUSE_OP_FLUSH:
@@ -198,6 +210,7 @@ static void parse(int argc, char** argv) {
              sscanf(argv[a], "hostile=%ld", &hostile) != 1 &&
              sscanf(argv[a], "rounds=%ld", &rounds) != 1 &&
              sscanf(argv[a], "queue=%ld", &one_queue) != 1 &&
+             sscanf(argv[a], "pin=%ld", &pin_pipe) != 1 &&
              sscanf(argv[a], "lanes=%ld", &lanes) != 1 &&
              sscanf(argv[a], "lane=%ld", &one_lane) != 1)
       exit(1);

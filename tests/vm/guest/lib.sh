@@ -72,6 +72,25 @@ remove() { # INDEX
   timeout 30 "$DISKD_BIN_DIR/../test/busesrv" destroy "$1" || fail "destroy: exit code $?"
 }
 
+# verify_start NAME [fio options]: verified writes in the background until verify_stop; slow machines
+# make any fixed time either too short or too long.
+verify_start() {
+  rm -f $WORK/verify.stop
+  (
+    until [ -e $WORK/verify.stop ]; do
+      fio --name="$1" --filename="$DEV" --ioengine=io_uring --direct=1 --iodepth=32 --rw=randwrite \
+        --bsrange=4k-64k --size=48m --io_size=6m --verify=crc32c --verify_fatal=1 \
+        --verify_backlog=64 --randrepeat=0 --output=$WORK/fio "${@:2}" 2>$WORK/fio.err || exit 1
+    done
+  ) &
+  VERIFY=$!
+}
+verifying() { kill -0 "$VERIFY" 2>/dev/null || fail "fio: $(cat $WORK/fio $WORK/fio.err)"; }
+verify_stop() {
+  touch $WORK/verify.stop
+  wait "$VERIFY" || fail "fio: $(cat $WORK/fio $WORK/fio.err)"
+}
+
 cleanup() {
   local rc=$? index
   set +e
