@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cstring>
@@ -250,6 +251,11 @@ void HttpClient::Start(Prepare prepare, Done done) {
 }
 
 void HttpClient::Loop() {
+  // OpenSSL writes to sockets that the server may have closed.
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   while (TakeWaiting()) {
     StartTransfers();
     int running = 0;

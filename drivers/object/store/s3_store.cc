@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/store/s3_store.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -117,7 +121,12 @@ class S3Store : public Store {
 };
 
 absl::StatusOr<HttpRequest> S3Store::Sign(const S3Request& request, Credentials* used) {
-  ASSIGN_OR_RETURN(*used, credentials_->Get());
+  absl::StatusOr<Credentials> keys = credentials_->Get();
+  if (!keys.ok()) {
+    // Whatever is wrong with a file of keys, it must not look like a missing object.
+    return absl::PermissionDeniedError(absl::StrCat(request.What(), ": ", keys.status().message()));
+  }
+  *used = *std::move(keys);
   const absl::Time now = absl::Now() + absl::Seconds(clock_skew_seconds_.load());
   const bool bare_bucket = request.key.empty() && !endpoint_.base_path.empty();
   RequestToSign to_sign = {.method = request.method,
@@ -388,6 +397,10 @@ absl::StatusOr<std::unique_ptr<Store>> OpenS3Store(const S3Options& options,
   if (options.reads_in_flight < 1 || options.uploads_in_flight < 1 ||
       options.collects_in_flight < 1) {
     return absl::InvalidArgumentError("every lane needs at least one request in flight");
+  }
+  if (!options.ca_file.empty() && access(options.ca_file.c_str(), R_OK) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("ca_file ", options.ca_file, " can't be read: ", std::strerror(errno)));
   }
   RETURN_IF_ERROR(credentials->Get().status());
   return std::make_unique<S3Store>(options, std::move(endpoint), std::move(credentials));

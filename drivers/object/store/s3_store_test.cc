@@ -217,6 +217,29 @@ TEST_F(S3StoreTest, RotatedKeysInTheFile_AreTakenOverWithoutAnError) {
   EXPECT_EQ(server_->Peek("a"), "3");
 }
 
+// Above all it is not NOT_FOUND, which would make a lost file of keys a lost object.
+TEST_F(S3StoreTest, KeysMissingOrDamagedMeanwhile_IsPermissionDeniedAndPasses) {
+  Start();
+  ASSERT_TRUE(PutNow(*store_, "a", "x").ok());
+  const ScratchDir scratch;
+  const std::string path = scratch.path() + "/credentials";
+  const Credentials keys = S3DoubleOptions().credentials;
+  const std::string good = absl::StrCat("aws_access_key_id=", keys.access_key,
+                                        "\naws_secret_access_key=", keys.secret_key, "\n");
+  std::ofstream(path) << good;
+  auto store = OpenS3Store(options_, FileCredentials(path));
+  ASSERT_TRUE(store.ok()) << store.status();
+  server_->AddFault("action=status status=403 code=AccessDenied");
+  std::filesystem::remove(path);
+  EXPECT_TRUE(absl::IsPermissionDenied(GetNow(**store, "a").status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(GetNow(**store, "a").status()));
+  std::ofstream(path) << "aws_access_key_id=only";
+  EXPECT_TRUE(
+      absl::IsPermissionDenied(PutNow(**store, "b", "x", PutCondition::IfAbsent()).status()));
+  std::ofstream(path) << good;
+  EXPECT_TRUE(GetNow(**store, "a").ok());
+}
+
 TEST_F(S3StoreTest, SessionToken_IsSentAndSigned) {
   const Credentials keys = {"AK", "secret", "session/token=="};
   Start({.credentials = keys});
@@ -391,6 +414,9 @@ TEST_F(S3StoreTest, Tls_TrustsTheGivenAuthorityOnly) {
   const auto untrusted = PutNow(*store_, "a", "x");
   EXPECT_TRUE(absl::IsUnavailable(untrusted.status())) << untrusted.status();
   EXPECT_THAT(Message(untrusted.status()), HasSubstr("certificate"));
+  options_.ca_file = scratch.path() + "/none.pem";
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      OpenS3Store(options_, FixedCredentials(S3DoubleOptions().credentials)).status()));
   options_.ca_file = tls.certificate_file;
   Reopen();
   const std::string body(3 << 20, 'x');

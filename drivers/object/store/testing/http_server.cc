@@ -7,10 +7,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <csignal>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -145,7 +145,6 @@ class HttpServer::Connection {
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Handler handler,
                                                               std::optional<Tls> tls) {
-  signal(SIGPIPE, SIG_IGN);  // SSL_write has no MSG_NOSIGNAL
   SSL_CTX* context = nullptr;
   if (tls.has_value()) {
     context = SSL_CTX_new(TLS_server_method());
@@ -208,6 +207,10 @@ void HttpServer::Accept() {
 }
 
 void HttpServer::Serve(int fd) {
+  sigset_t pipe;  // SSL_write has no MSG_NOSIGNAL
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   std::function<void()> afterwards;
   {
     Connection connection(fd, static_cast<SSL_CTX*>(tls_context_));
