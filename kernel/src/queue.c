@@ -223,6 +223,7 @@ static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
  * there are pending requests, one server more to fetch them.
  */
 static void buse_flush_lanes(struct buse_queue *q)
+	__releases(&q->lock)
 {
 	struct buse_lane *lane;
 	bool fetch = q->pending_count && !q->hold;
@@ -247,6 +248,7 @@ static void buse_flush_lanes(struct buse_queue *q)
 
 /* Ends a batch: publishes, drops q->lock, wakes. */
 static void buse_flush_batch(struct buse_queue *q)
+	__releases(&q->lock)
 {
 	if (unlikely(q->nr_lanes > 1)) {
 		buse_flush_lanes(q);
@@ -280,31 +282,37 @@ static void buse_commit_rqs(struct blk_mq_hw_ctx *hctx)
 	buse_flush_batch(q);
 }
 
-static void buse_queue_rqs(BUSE_RQ_LIST *list)
+/* Takes the requests of one queue off the list, up to the first it refuses. */
+static struct request *buse_accept_all(struct buse_queue *q, BUSE_RQ_LIST *list,
+				       blk_status_t *status)
 {
-	struct buse_queue *q = NULL;
 	struct request *rq;
 
-	while ((rq = rq_list_pop(list))) {
-		struct buse_queue *next = rq->mq_hctx->driver_data;
+	while ((rq = rq_list_peek(list)) && rq->mq_hctx->driver_data == q) {
+		rq_list_pop(list);
+		*status = buse_accept(q, rq);
+		if (unlikely(*status))
+			return rq;
+	}
+	return NULL;
+}
+
+static void buse_queue_rqs(BUSE_RQ_LIST *list)
+{
+	struct request *rq;
+
+	while ((rq = rq_list_peek(list))) {
+		struct buse_queue *q = rq->mq_hctx->driver_data;
 		blk_status_t status;
 
-		if (q != next) {
-			if (q)
-				buse_flush_batch(q);
-			q = next;
-			spin_lock(&q->lock);
-		}
-		status = buse_accept(q, rq);
-		if (unlikely(status)) {
-			buse_flush_batch(q);
-			q = NULL;
+		spin_lock(&q->lock);
+		rq = buse_accept_all(q, list, &status);
+		buse_flush_batch(q);
+		if (unlikely(rq)) {
 			blk_mq_start_request(rq);
 			blk_mq_end_request(rq, status);
 		}
 	}
-	if (q)
-		buse_flush_batch(q);
 }
 
 static int buse_init_hctx(struct blk_mq_hw_ctx *hctx, void *data,

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # fetch_kernel.sh SERIES: make a Debian kernel (image, modules, headers) of the
-# series available without installing it, and print its folder.
+# series available without installing it, and print its folder. "newest" and
+# "debug" are newest_kernel.sh's and debug_kernel.sh's.
 #
 # The packages come from the apt sources of the machine, so apt verifies their
 # signatures and checksums. They are unpacked to a temporary folder that is
@@ -12,7 +13,7 @@
 #   root/     the unpacked packages, with the headers' build tree usable there
 set -euo pipefail
 
-series=${1:?usage: fetch_kernel.sh 6.1|6.12}
+series=${1:?usage: fetch_kernel.sh 6.1|6.12|newest|debug}
 cache=${DISKD_CACHE:-$HOME/.cache/diskd}/kernels
 
 die() { echo "fetch_kernel.sh: $*" >&2; exit 1; }
@@ -20,7 +21,8 @@ die() { echo "fetch_kernel.sh: $*" >&2; exit 1; }
 case $series in
   6.1) pattern='^linux-image-6\.1\.0-[0-9]+-amd64$' kbuild=linux-kbuild-6.1 ;;
   6.12) pattern='^linux-image-6\.12\.[0-9]+\+deb12-amd64$' kbuild= ;;
-  *) die "unknown kernel series '$series'; known: 6.1 6.12" ;;
+  newest | debug) exec "$(dirname "$(readlink -f "$0")")/${series}_kernel.sh" ;;
+  *) die "unknown kernel series '$series'; known: 6.1 6.12 newest debug" ;;
 esac
 
 # Newest first; only releases whose headers are published too.

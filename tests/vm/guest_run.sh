@@ -4,20 +4,21 @@
 # at the kernel log after it.
 #
 # A test is a script; lines in its head say what is special about it:
-#   # limit: SECONDS         (default 60)
+#   # limit: SECONDS         (default and least: 300, as the machine may be very slow)
 #   # dmesg-allow: REGEX     kernel messages that the test provokes on purpose
+#   # dmesg-expect: REGEX    trouble that must be found, or the test fails
 # Exit code 0: passed, 77: skipped. After each test the module must unload: what holds it is a leak.
 set -u
 set -a
 # shellcheck source=/dev/null
 . "$1/environment"
 set +a
-DEFAULT_LIMIT_S=60
-KILL_GRACE_S=10
-UNLOAD_LIMIT_S=10
+LEAST_LIMIT_S=300
+KILL_GRACE_S=$((10 * TIME_SCALE))
+UNLOAD_LIMIT_S=$((10 * TIME_SCALE))
 TROUBLE='BUG:|WARNING:|Oops|general protection|unable to handle|blocked for more than|I/O error'
 TROUBLE+='|circular locking|KASAN|UBSAN|refcount_t|soft lockup|rcu.*(stall|detected)|corruption'
-TROUBLE+='|scheduling while atomic|EXT4-fs error|XFS .*(error|shutdown)|use-after-free'
+TROUBLE+='|INFO: (possible|trying to register)|ODEBUG|scheduling while atomic|EXT4-fs error|XFS .*(error|shutdown)|use-after-free'
 
 directive() { sed -n "2,12s/^# $2: *//p" "$1" | head -1; }
 
@@ -43,16 +44,21 @@ clear_remains() {
 } >/dev/null 2>&1
 
 run_test() { # SCRIPT RESULT_DIR
-  local script=$1 result=$2 limit allow before rc=0 pid
+  local script=$1 result=$2 limit allow expect mark rc=0 pid
   limit=$(directive "$script" limit)
+  [ "${limit:-0}" -gt $LEAST_LIMIT_S ] || limit=$LEAST_LIMIT_S
+  limit=$((limit * TIME_SCALE))
   allow=$(directive "$script" dmesg-allow)
-  before=$(dmesg | wc -l)
+  expect=$(directive "$script" dmesg-expect)
+  # The log is a ring: without the mark, all of it is this test's.
+  mark="vm: start of $(basename "$script")"
+  echo "$mark" >/dev/kmsg
   setsid bash "$script" >"$result/log" 2>&1 </dev/null &
   pid=$!
-  local deadline=$((SECONDS + ${limit:-$DEFAULT_LIMIT_S}))
+  local deadline=$((SECONDS + limit))
   while kill -0 $pid 2>/dev/null && [ $SECONDS -lt $deadline ]; do sleep 0.05; done
   if kill -0 $pid 2>/dev/null; then
-    echo "vm: time limit of ${limit:-$DEFAULT_LIMIT_S} s" >>"$result/log"
+    echo "vm: time limit of $limit s" >>"$result/log"
     echo w >/proc/sysrq-trigger
     ps axo pid,stat,wchan:30,args | awk '$2 ~ /D/' >>"$result/log"
     kill -KILL -- -$pid
@@ -63,8 +69,13 @@ run_test() { # SCRIPT RESULT_DIR
   else
     wait $pid || rc=$?
   fi
-  dmesg | tail -n +$((before + 1)) >"$result/dmesg"
-  if grep -E "$TROUBLE" "$result/dmesg" | grep -vE "${allow:-^\$}" >"$result/trouble"; then
+  dmesg | awk -v mark="$mark" '{ line[NR] = $0 } index($0, mark) { first = NR }
+    END { for (i = first + 1; i <= NR; i++) print line[i] }' >"$result/dmesg"
+  grep -E "$TROUBLE" "$result/dmesg" | grep -vE "${allow:-^\$}" >"$result/trouble"
+  if [ -n "$expect" ] && [ $rc = 0 ]; then
+    grep -qE "$expect" "$result/trouble" ||
+      { echo "vm: no trouble like '$expect' was found in the kernel log" >>"$result/log"; rc=96; }
+  elif [ -s "$result/trouble" ] && [ $rc != 77 ]; then
     { echo "vm: the kernel log has:"; cat "$result/trouble"; } >>"$result/log"
     [ $rc != 0 ] || rc=99
   fi

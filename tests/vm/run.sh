@@ -4,7 +4,7 @@
 # result per test. The guest's root is this machine's, read-only, under a tmpfs overlay, so every
 # tool and binary of the machine is there.
 #
-# usage: run.sh --kernel 6.1|6.12 [--only REGEX] [--bin DIR] [--out DIR] [--tests DIR]
+# usage: run.sh --kernel 6.1|6.12|newest|debug [--only REGEX] [--bin DIR] [--out DIR] [--tests DIR]
 #
 # OUT/results/TEST/ holds status (0 passed, 77 skipped, else failed), log and dmesg;
 # OUT/console.log what the machine printed. Exits 0 when the guest ran to its end, whatever the
@@ -14,7 +14,6 @@ cd "$(dirname "$(readlink -f "$0")")"
 repo=$(readlink -f ../..)
 
 KERNEL=6.12 ONLY=. BIN=$repo/build/bin OUT="" TESTS=$PWD/guest
-VM_LIMIT_S=${VM_LIMIT_S:-2400}
 VM_CPUS=${VM_CPUS:-2}
 VM_MEMORY_MB=${VM_MEMORY_MB:-3072}
 while [ $# -gt 0 ]; do
@@ -28,6 +27,15 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
+# What the checks of the debug kernel cost, in time and memory.
+TIME_SCALE=1 DEBUG_APPEND=
+if [ "$KERNEL" = debug ]; then
+  TIME_SCALE=5
+  VM_MEMORY_MB=$((VM_MEMORY_MB * 3 / 2))
+  # pci=noacpi: the ACPI interpreter is what is slowest at boot under these checks.
+  DEBUG_APPEND="pci=noacpi kasan_multi_shot rcupdate.rcu_cpu_stall_timeout=300"
+fi
+VM_LIMIT_S=${VM_LIMIT_S:-$((3000 * (TIME_SCALE + 1) / 2))}
 OUT=${OUT:-$repo/build/vm/$KERNEL}
 mkdir -p "$OUT"
 OUT=$(readlink -f "$OUT")
@@ -35,18 +43,21 @@ rm -rf "$OUT/results" "$OUT/console.log"
 mkdir -p "$OUT/results"
 
 # Modules of the distribution that tests use, beside what the boot itself needs.
-MODULES="virtio_pci 9pnet_virtio 9p overlay loop fuse ext4 xfs null_blk brd nbd ublk_drv"
+MODULES="virtio_pci virtio_blk 9pnet_virtio 9p overlay loop fuse ext4 xfs null_blk brd nbd ublk_drv"
 
 kernel_dir=$(./fetch_kernel.sh "$KERNEL")
 release=$(cat "$kernel_dir/release")
 echo "kernel $release"
-make -s -C "$repo/kernel" KDIR="$kernel_dir/root/usr/src/linux-headers-$release" \
-  O="$OUT/kernel" CC=gcc >"$OUT/kernel.log" 2>&1 ||
-  { cat "$OUT/kernel.log" >&2; echo "run.sh: the module does not build for $release" >&2; exit 1; }
-if grep -i warning "$OUT/kernel.log"; then
-  echo "run.sh: the module builds with warnings for $release" >&2
-  exit 1
-fi
+build_module() { # NAME SOURCE: OUT/NAME, without a warning
+  ./make_module.sh "$kernel_dir" "$OUT/$1" "$2" >"$OUT/$1.log" 2>&1 ||
+    { cat "$OUT/$1.log" >&2; echo "run.sh: $2 does not build for $release" >&2; exit 1; }
+  if grep -i warning "$OUT/$1.log"; then
+    echo "run.sh: $2 builds with warnings for $release" >&2
+    exit 1
+  fi
+}
+build_module kernel "$repo/kernel"
+build_module planted "$PWD/planted"
 
 make_initrd() { # OUT: busybox, init, and the modules with what they depend on, uncompressed
   local root name path module
@@ -72,10 +83,18 @@ make_initrd() { # OUT: busybox, init, and the modules with what they depend on, 
 make_initrd "$OUT/initrd.gz"
 
 # Read by the guest's runner: nothing but words, so that the kernel command line stays short.
-for pair in KERNEL_SERIES="$KERNEL" REPO="$repo" DISKD_BIN_DIR="$BIN" \
-  BUSE_KO="$OUT/kernel/buse.ko" OUT="$OUT" ONLY="$ONLY" TESTS="$TESTS"; do
+for pair in KERNEL_SERIES="$KERNEL" TIME_SCALE="$TIME_SCALE" REPO="$repo" DISKD_BIN_DIR="$BIN" \
+  BUSE_KO="$OUT/kernel/buse.ko" PLANTED_KO="$OUT/planted/planted.ko" OUT="$OUT" ONLY="$ONLY" TESTS="$TESTS"; do
   printf '%s=%q\n' "${pair%%=*}" "${pair#*=}"
 done >"$OUT/environment"
+
+gcc -O1 -o "$OUT/tsc_khz" tsc_khz.c
+# A real disk, for what must not be in the machine's memory.
+SCRATCH_MB=512
+rm -f "$OUT/scratch.img"
+truncate -s "${SCRATCH_MB}M" "$OUT/scratch.img"
+
+TSC="tsc=reliable tsc_early_khz=$("$OUT/tsc_khz")"
 
 rc=0
 # shellcheck disable=SC2086  # VM_QEMU: further arguments
@@ -83,9 +102,10 @@ timeout -k 10 "$VM_LIMIT_S" qemu-system-x86_64 -machine pc \
   -accel "${VM_ACCEL:-tcg,thread=multi,tb-size=1024}" -cpu "${VM_CPU:-max,-erms}" ${VM_QEMU:-} -smp "$VM_CPUS" -m "$VM_MEMORY_MB" -nodefaults -no-reboot -nographic \
   -serial stdio \
   -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
+  -drive "file=$OUT/scratch.img,if=virtio,format=raw,cache=unsafe" \
   -virtfs local,path="$OUT",mount_tag=out,security_model=none \
   -kernel "$kernel_dir/root/boot/vmlinuz-$release" -initrd "$OUT/initrd.gz" \
-  -append "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable nokaslr runner=$PWD/guest_run.sh out=$OUT ${VM_APPEND:-}" \
+  -append "console=ttyS0 panic=-1 quiet mitigations=off $TSC nokaslr no_timer_check log_buf_len=4M runner=$PWD/guest_run.sh out=$OUT $DEBUG_APPEND ${VM_APPEND:-}" \
   </dev/null >"$OUT/console.log" 2>&1 || rc=$?
 if ! grep -q '^VM-DONE' "$OUT/console.log"; then
   echo "run.sh: the machine did not run to its end (exit code $rc, limit $VM_LIMIT_S s); console:" >&2

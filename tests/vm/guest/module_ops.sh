@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Flush, FUA, discard, write zeroes and partitions reach the server as such; block sizes; resize.
-# limit: 90
+# limit: 300
 . "$(dirname "$0")/lib.sh"
 disk ops $((64 << 20))
 dd if=/dev/urandom of="$DEV" bs=1M count=8 oflag=direct status=none
