@@ -36,6 +36,15 @@ void Supervisor::Resume(std::unique_ptr<DriverProcess> process, bool replaced) {
     absl::MutexLock lock(&mutex_);
     ++health_.restarts;
   }
+  if (process_ == nullptr && !service_.restart) {
+    {
+      absl::MutexLock lock(&mutex_);
+      health_.pid = 0;
+      health_.gave_up = true;
+    }
+    service_.give_up("its driver process was lost in a hand-over");
+    return;
+  }
   Begin();
 }
 

@@ -68,6 +68,33 @@ TEST_F(SupervisorTest, HungDriver_IsKilledAndReplaced) {
   EXPECT_NE(health.pid, first);
 }
 
+TEST_F(SupervisorTest, Resume_SupervisesTheSuccessor) {
+  Supervisor supervisor("v", Start(), Service(), FastLimits());
+  std::unique_ptr<DriverProcess> former = supervisor.Stop();
+  ASSERT_NE(former, nullptr);
+  supervisor.Resume(Start(), /*replaced=*/true);
+  EXPECT_TRUE(former->Kill());
+  EXPECT_EQ(supervisor.health().restarts, 1u);
+  EXPECT_EQ(supervisor.health().pid, drivers_.PidOf(kVolume));
+  drivers_.KillProcess(kVolume);
+  Await(supervisor, [](const auto& h) { return h.restarts == 2; });
+}
+
+TEST_F(SupervisorTest, ResumeWithoutAProcess_StartsOneOrGivesUp) {
+  Supervisor supervisor("v", Start(), Service(), FastLimits());
+  EXPECT_TRUE(supervisor.Stop()->Kill());
+  supervisor.Resume(nullptr, /*replaced=*/false);
+  Await(supervisor, [](const auto& h) { return h.restarts == 1 && h.pid != 0; });
+
+  SupervisedService service = Service();
+  service.restart = false;
+  Supervisor fragile("v", Start(), std::move(service), FastLimits());
+  EXPECT_TRUE(fragile.Stop()->Kill());
+  fragile.Resume(nullptr, /*replaced=*/false);
+  EXPECT_TRUE(fragile.health().gave_up);
+  EXPECT_NE(gave_up_reason_, "");
+}
+
 TEST_F(SupervisorTest, CrashLoop_IsReportedAndRetriedUntilItWorks) {
   drivers_.FailCalls("serve", absl::InternalError("bad store"));
   Supervisor supervisor("v", Start(), Service(), FastLimits());

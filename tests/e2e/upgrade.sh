@@ -50,7 +50,7 @@ upgrade() { # VOLUME: by a new file of the same program
   [ "$(readlink "/proc/$after/exe")" = "$DRIVER_DIR/diskd-driver-$2" ] || fail "not the new file"
 }
 round() { # DRIVER DEVICE: sets stall_ms
-  start_fio "$2" $((UPGRADES * ${SECONDS_EACH:-4} + 2))
+  start_fio "$2" $((UPGRADES * ${SECONDS_EACH:-6} + 2))
   for _ in $(seq "$UPGRADES"); do
     sleep 1.3
     upgrade "vol-$1" "$1"
@@ -85,7 +85,7 @@ install_driver memory
 step "a new driver that fails leaves the present one serving"
 before=$(driver_pid vol-file)
 start_fio "$(diskctl -o json volume get vol-file | json 'd["volume"]["attachment"]["devicePath"]')" \
-  "${FAILURES_S:-50}"
+  "${FAILURES_S:-60}"
 stays() { # CODE PATTERN
   refused "$1" "$2" diskctl driver upgrade vol-file
   [ "$(driver_pid vol-file)" = "$before" ] || fail "the process was replaced"
