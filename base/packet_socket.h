@@ -19,7 +19,7 @@
 namespace diskd {
 
 inline constexpr int kMaxPacketBytes = 64 * 1024;
-inline constexpr int kMaxPacketFds = 64;
+inline constexpr int kMaxPacketFds = 65;  // one per queue of the largest disk, and a socket
 
 struct Packet {
   std::string payload;

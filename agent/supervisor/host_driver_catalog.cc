@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "agent/process/command.h"
 #include "base/errno_status.h"
 #include "base/log.h"
@@ -20,6 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kDriverPrefix[] = "diskd-driver-";
+// A driver that hangs must not hold up every call; one on a busy machine must not be lost for good.
+constexpr absl::Duration kAskAgainInterval = absl::Seconds(30);
 
 // Empty: the description is in order.
 std::string Check(const std::string& name,
@@ -35,8 +38,9 @@ std::string Check(const std::string& name,
   return "";
 }
 
+// `conclusive`: asking again would give the same answer.
 diskd::v1::DriverInfo AskDriver(const std::string& name, const std::string& path,
-                                absl::Duration limit) {
+                                absl::Duration limit, bool& conclusive) {
   diskd::v1::DriverInfo info;
   info.set_name(name);
   info.set_path(path);
@@ -45,6 +49,7 @@ diskd::v1::DriverInfo AskDriver(const std::string& name, const std::string& path
     return info;
   }
   const auto output = RunCommand({path, "describe"}, limit);
+  conclusive = !absl::IsDeadlineExceeded(output.status());
   if (!output.ok()) {
     info.set_problem(std::string(output.status().message()));
     return info;
@@ -118,11 +123,15 @@ const diskd::v1::DriverInfo& HostDriverCatalog::Describe(const std::string& name
   struct stat st {};
   stat(path.c_str(), &st);
   Entry& entry = described_[path];
-  if (entry.info.name() == name && entry.inode == st.st_ino && Same(entry.modified, st.st_mtim)) {
+  if (entry.info.name() == name && entry.inode == st.st_ino && Same(entry.modified, st.st_mtim) &&
+      absl::Now() < entry.ask_again) {
     return entry.info;
   }
-  entry = {
-      .modified = st.st_mtim, .inode = st.st_ino, .info = AskDriver(name, path, describe_limit_)};
+  bool conclusive = true;
+  entry = {.modified = st.st_mtim,
+           .inode = st.st_ino,
+           .info = AskDriver(name, path, describe_limit_, conclusive)};
+  if (!conclusive) entry.ask_again = absl::Now() + kAskAgainInterval;
   if (!entry.info.problem().empty()) {
     SPDLOG_WARN("driver {} can't be used: {}", path, entry.info.problem());
   }

@@ -36,6 +36,7 @@ class HostDriverCatalog : public DriverCatalog {
     timespec modified{};
     ino_t inode = 0;
     diskd::v1::DriverInfo info;
+    absl::Time ask_again = absl::InfiniteFuture();
   };
   std::map<std::string, std::string> Executables() const;  // path by name
   const diskd::v1::DriverInfo& Describe(const std::string& name, const std::string& path)

@@ -17,7 +17,9 @@ FIO=
 install_driver() { # NAME: the same program as another file
   cp "$DISKD_BIN_DIR/drivers/diskd-driver-$1" "$DRIVER_DIR/new"
   mv "$DRIVER_DIR/new" "$DRIVER_DIR/diskd-driver-$1"
+  wait_for "$START_LIMIT_S" is_usable "$1" || fail "driver $1 is not usable: $(diskctl driver ls)"
 }
+is_usable() { diskctl driver ls | grep -q "^$1 *ok"; } # asks it again if it took too long
 install_script() { # NAME DESCRIBE SERVE: shell commands
   printf '#!/bin/sh\n[ "$1" != describe ] || { %s; exit 0; }\n%s\n' "$2" "$3" >"$DRIVER_DIR/new"
   chmod +x "$DRIVER_DIR/new"
@@ -62,6 +64,7 @@ round() { # DRIVER DEVICE: sets stall_ms
 
 start_agent
 for driver in file memory; do
+  wait_for "$START_LIMIT_S" is_usable "$driver" || fail "driver $driver is not usable"
   step "$driver: $UPGRADES upgrades under fio --verify"
   diskctl volume create "vol-$driver" --driver "$driver" --size 128MiB >/dev/null
   device=$(attach "vol-$driver")
