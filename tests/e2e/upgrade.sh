@@ -4,6 +4,8 @@
 # new driver that does not start, hangs or would make another disk leaves the present one serving.
 . "$(dirname "$0")/lib.sh"
 UPGRADES=${UPGRADES:-4}
+# For machines that fio alone keeps busy: they would be too slow to start a driver in time.
+RATE=${RATE:-}
 STALL_LIMIT_MS=${STALL_LIMIT_MS:-900}
 # A busy machine may hold fio itself up; the driver's share shows in the better of two rounds.
 ROUNDS=2
@@ -30,7 +32,7 @@ describe() { echo "exec $DISKD_BIN_DIR/drivers/diskd-driver-$1 describe"; }
 start_fio() { # DEVICE SECONDS
   fio --name=verify --filename="$1" --ioengine=libaio --direct=1 --bs=4k --iodepth=16 \
     --rw=randwrite --size=96m --verify=crc32c --verify_fatal=1 --verify_backlog=512 \
-    --time_based --runtime="$2" --output-format=json \
+    --time_based --runtime="$2" ${RATE:+--rate_iops="$RATE"} --output-format=json \
     --output="$WORK/fio.json" >/dev/null 2>"$WORK/fio.err" &
   FIO=$!
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The end-to-end script of the same name, over the kernel module.
-# limit: 900
+# limit: 1500
 set -e
 insmod "$BUSE_KO"
-exec env DISKD_TRANSPORT=buse START_LIMIT_S=120 UPGRADES=2 SECONDS_EACH=25 FAILURES_S=180 STALL_LIMIT_MS=4000 "$REPO/tests/e2e/upgrade.sh"
+exec env DISKD_TRANSPORT=buse START_LIMIT_S=300 UPGRADES=2 SECONDS_EACH=60 FAILURES_S=300 RATE=400 \
+  STALL_LIMIT_MS=4000 "$REPO/tests/e2e/upgrade.sh"
