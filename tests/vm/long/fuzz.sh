@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Hostile servers and controllers against clients for ten minutes, with a new seed every minute.
 # limit: 2400
-# dmesg-allow: I/O error
+# dmesg-allow: I/O error|Page cache invalidation failure on direct I/O
 . "$(dirname "$0")/../guest/lib.sh"
 seed=${FUZZ_SEED:-$RANDOM}
 for round in $(seq 10); do
