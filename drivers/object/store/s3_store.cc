@@ -221,7 +221,9 @@ void S3Store::PutAnswered(const std::shared_ptr<PutCall>& call, S3Options::EtagS
   const std::string what = absl::StrCat("PUT ", key_prefix_, call->name);
   const bool if_match = call->condition.kind == PutCondition::Kind::kIfMatch;
   if (answer->status / 100 == 2) {
-    if (if_match && style != S3Options::EtagStyle::kAuto) etag_style_ = style;
+    if (if_match) {
+      etag_style_ = style == S3Options::EtagStyle::kAuto ? S3Options::EtagStyle::kQuoted : style;
+    }
     return call->done(EtagOf(*answer, what));
   }
   absl::Status status = StatusOfAnswer(*answer, what);

@@ -394,6 +394,17 @@ TEST_F(S3StoreTest, EtagStyle_IsLearntOnceFromAContradiction) {
   EXPECT_TRUE(absl::IsFailedPrecondition(stale.status()));
 }
 
+TEST_F(S3StoreTest, EtagStyle_OnceKnown_CostsNoQuestions) {
+  Start({.if_match_bare = false});
+  auto etag = PutNow(*store_, "head", "0");
+  etag = PutNow(*store_, "head", "1", PutCondition::IfMatch(*etag));
+  ASSERT_TRUE(etag.ok()) << etag.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      PutNow(*store_, "head", "2", PutCondition::IfMatch("feed")).status()));
+  EXPECT_EQ(Count("HEAD"), 0);
+  EXPECT_TRUE(PutNow(*store_, "head", "2", PutCondition::IfMatch(*etag)).ok());
+}
+
 TEST_F(S3StoreTest, VirtualHostAddressing_ReachesTheBucket) {
   Start();
   options_.addressing = S3Options::Addressing::kVirtualHost;
