@@ -5,10 +5,14 @@
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "core.h"
+
+/* Looks at the ring between two at the clock, while spinning. */
+#define BUSE_SPIN_LOOKS		16U
 
 #define BUSE_ENTER_ARG_MASK \
 	(U32_MAX | BUSE_ENTER_NOWAIT | \
@@ -120,16 +124,22 @@ static bool buse_spin(struct buse_file *file, struct buse_lane *lane, u32 head,
 		      u64 spin_us)
 {
 	u64 end;
+	u32 i;
 
-	if (!spin_us || num_online_cpus() == 1)
+	/* Nobody can bring work while we hold the only CPU. */
+	if (!spin_us || num_online_cpus() == 1 || !single_task_running())
 		return false;
 	end = local_clock() + spin_us * NSEC_PER_USEC;
 	do {
-		if (buse_lane_ready(lane, head) || buse_file_error(file))
+		for (i = 0; i < BUSE_SPIN_LOOKS; i++) {
+			if (buse_lane_ready(lane, head))
+				return true;
+			cpu_relax();
+		}
+		if (buse_file_error(file))
 			return true;
 		if (need_resched() || signal_pending(current))
 			return false;
-		cpu_relax();
 	} while (local_clock() < end);
 	return false;
 }
@@ -207,7 +217,7 @@ static long buse_enter(struct buse_file *file, u64 arg)
 		 * preempted get the CPU once before we sleep: their requests
 		 * then need no wake-up and come as one batch.
 		 */
-		if (drained && !yielded) {
+		if (drained && !yielded && !single_task_running()) {
 			yielded = true;
 			yield();
 			continue;
