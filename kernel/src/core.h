@@ -68,6 +68,7 @@ struct buse_tag {
 	u32 data_offset;	/* in the mapping, while data memory is held */
 	u16 nr_chunks;		/* chunks held; 0: none, or the tag's slot */
 	u8 lane;		/* of the last delivery */
+	u8 op;			/* enum buse_op */
 	u8 state;
 	bool delivered_before;
 	bool slot_kept;		/* the slot is in use by a former server's I/O */
@@ -273,7 +274,7 @@ void buse_mapping_revoke(struct buse_file *file);
 int buse_lane_drain(struct buse_lane *lane);
 
 /* pool.c */
-bool buse_pool_get(struct buse_queue *q, u32 tag, u32 bytes);
+bool buse_pool_get_chunks(struct buse_queue *q, struct buse_tag *tag, u32 bytes);
 void buse_pool_put(struct buse_queue *q, struct buse_tag *tag);
 void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server);
 
@@ -329,6 +330,18 @@ static inline u32 buse_data_bytes(struct request *rq)
 		return blk_rq_nr_discard_segments(rq) *
 		       sizeof(struct buse_range);
 	return 0;
+}
+
+/* Gives the tag data memory for its request. Under q->lock. */
+static inline bool buse_pool_get(struct buse_queue *q, u32 tag_nr, u32 bytes)
+{
+	struct buse_tag *tag = &q->tags[tag_nr];
+
+	if (unlikely(bytes > BUSE_CHUNK_BYTES || tag->slot_kept))
+		return buse_pool_get_chunks(q, tag, bytes);
+	tag->data_offset = q->dev->data_offset + tag_nr * BUSE_CHUNK_BYTES;
+	tag->nr_chunks = 0;
+	return true;
 }
 
 /* Is there something to copy before the request is delivered? */

@@ -13,20 +13,13 @@
 
 #include "core.h"
 
-/* Gives the tag data memory for its request. Under q->lock. */
-bool buse_pool_get(struct buse_queue *q, u32 tag_nr, u32 bytes)
+/* For a request that its tag's slot can't hold, or must not. Under q->lock. */
+bool buse_pool_get_chunks(struct buse_queue *q, struct buse_tag *tag, u32 bytes)
 {
 	struct buse_device *dev = q->dev;
-	struct buse_tag *tag = &q->tags[tag_nr];
-	unsigned int chunks;
+	unsigned int chunks = DIV_ROUND_UP(bytes, BUSE_CHUNK_BYTES);
 	unsigned long at;
 
-	if (bytes <= BUSE_CHUNK_BYTES && likely(!tag->slot_kept)) {
-		tag->data_offset = dev->data_offset + tag_nr * BUSE_CHUNK_BYTES;
-		tag->nr_chunks = 0;
-		return true;
-	}
-	chunks = DIV_ROUND_UP(bytes, BUSE_CHUNK_BYTES);
 	at = bitmap_find_next_zero_area(q->chunk_map, dev->nr_chunks, 0, chunks,
 					0);
 	if (at >= dev->nr_chunks) {
@@ -55,6 +48,21 @@ void buse_pool_put(struct buse_queue *q, struct buse_tag *tag)
 	WRITE_ONCE(q->hold, q->hold & ~BUSE_HOLD_MEMORY);
 }
 
+static void buse_copy_segment(void *data, struct bio_vec *bv, bool to_server)
+{
+	void *page = bvec_kmap_local(bv);
+	/* Bounded for the compiler, which then copies right here. */
+	size_t bytes = min_t(size_t, bv->bv_len, PAGE_SIZE);
+
+	if (to_server) {
+		memcpy(data, page, bytes);
+	} else {
+		memcpy(page, data, bytes);
+		flush_dcache_page(bv->bv_page);
+	}
+	kunmap_local(page);
+}
+
 /*
  * Copies between the request's pages and its data memory. The caller owns the
  * request. The server may write the memory at the same time; that changes the
@@ -70,16 +78,15 @@ void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server)
 		buse_ranges_fill(tag->rq, data);
 		return;
 	}
+	/* Most requests are one segment in one page: no need to iterate. */
+	bv = req_bvec(tag->rq);
+	if (likely(bv.bv_len == blk_rq_bytes(tag->rq) &&
+		   bv.bv_offset + bv.bv_len <= PAGE_SIZE)) {
+		buse_copy_segment(data, &bv, to_server);
+		return;
+	}
 	rq_for_each_segment(bv, tag->rq, iter) {
-		void *page = bvec_kmap_local(&bv);
-
-		if (to_server) {
-			memcpy(data, page, bv.bv_len);
-		} else {
-			memcpy(page, data, bv.bv_len);
-			flush_dcache_page(bv.bv_page);
-		}
-		kunmap_local(page);
+		buse_copy_segment(data, &bv, to_server);
 		data += bv.bv_len;
 	}
 }

@@ -22,11 +22,11 @@
 
 static int buse_op_of(struct request *rq)
 {
+	BUILD_BUG_ON((int)REQ_OP_READ != BUSE_OP_READ ||
+		     (int)REQ_OP_WRITE != BUSE_OP_WRITE);
+	if (likely(req_op(rq) <= REQ_OP_WRITE))
+		return (__force int)req_op(rq);
 	switch (req_op(rq)) {
-	case REQ_OP_READ:
-		return BUSE_OP_READ;
-	case REQ_OP_WRITE:
-		return BUSE_OP_WRITE;
 	case REQ_OP_FLUSH:
 		return BUSE_OP_FLUSH;
 	case REQ_OP_DISCARD:
@@ -62,17 +62,6 @@ static u8 buse_rare_flags_of(struct request *rq)
 	return flags;
 }
 
-static u8 buse_flags_of(struct request *rq, const struct buse_tag *tag)
-{
-	u8 flags = 0;
-
-	if (unlikely(rq->cmd_flags & BUSE_CMD_FLAGS))
-		flags = buse_rare_flags_of(rq);
-	if (tag->delivered_before)
-		flags |= BUSE_REQ_REDELIVERED;
-	return flags;
-}
-
 /*
  * Puts a request whose data memory is ready on the submission ring. There is
  * room: the ring has an entry for every tag, and the server reads entries in
@@ -85,38 +74,45 @@ static void buse_ring_put(struct buse_lane *lane, u32 tag_nr)
 	struct request *rq = tag->rq;
 	struct buse_request *e =
 		&lane->sq[lane->tail & (q->dev->ring_entries - 1)];
-	u32 data_bytes = buse_data_bytes(rq);
 	u64 offset = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
 	u32 length = blk_rq_bytes(rq);
-	u8 flags = buse_flags_of(rq, tag);
+	u32 data_offset = tag->data_offset;
+	u8 flags = 0;
 
-	if (unlikely(req_op(rq) == REQ_OP_FLUSH)) {
-		offset = 0;
-		length = 0;
-	} else if (unlikely(buse_has_ranges(rq))) {
-		offset = 0;
-		length = data_bytes;
-		flags |= BUSE_REQ_RANGES;
+	if (unlikely(rq->cmd_flags & BUSE_CMD_FLAGS))
+		flags = buse_rare_flags_of(rq);
+	if (unlikely(tag->op > BUSE_OP_WRITE)) {
+		if (buse_has_ranges(rq)) {
+			offset = 0;
+			length = buse_data_bytes(rq);
+			flags |= BUSE_REQ_RANGES;
+		} else {
+			data_offset = 0;
+		}
+		if (tag->op == BUSE_OP_FLUSH) {
+			offset = 0;
+			length = 0;
+		}
 	}
+	if (unlikely(tag->delivered_before)) {
+		flags |= BUSE_REQ_REDELIVERED;
+		q->redelivered++;
+	}
+	tag->delivered_before = true;
 	tag->state = BUSE_TAG_DELIVERED;
 	tag->lane = lane->index;
 	tag->generation++;
 	lane->nr_delivered++;
-	if (buse_fault(q->dev, BUSE_FAULT_DROP_REQUEST)) {
-		tag->delivered_before = true;
+	if (buse_fault(q->dev, BUSE_FAULT_DROP_REQUEST))
 		return;
-	}
 	e->offset = offset;
 	e->sequence = tag->sequence;
 	e->length = length;
-	e->data_offset = data_bytes ? tag->data_offset : 0;
+	e->data_offset = data_offset;
 	e->generation = tag->generation;
 	e->tag = tag_nr;
-	e->op = buse_op_of(rq);
+	e->op = tag->op;
 	e->flags = flags;
-	if (tag->delivered_before)
-		q->redelivered++;
-	tag->delivered_before = true;
 	lane->tail++;
 }
 
@@ -200,13 +196,15 @@ static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
 {
 	struct buse_tag *tag = &q->tags[rq->tag];
 	struct buse_lane *lane;
+	int op = buse_op_of(rq);
 
 	if (unlikely(q->failing || q->dead))
 		return BLK_STS_IOERR;
-	if (unlikely(buse_op_of(rq) < 0))
+	if (unlikely(op < 0))
 		return BLK_STS_NOTSUPP;
 	blk_mq_start_request(rq);
 	tag->rq = rq;
+	tag->op = op;
 	tag->sequence = atomic64_inc_return(&q->dev->sequence);
 	tag->delivered_before = false;
 	tag->nr_chunks = 0;
@@ -434,7 +432,8 @@ void buse_lane_deliver(struct buse_lane *lane)
 
 			if (buse_data_to_server(tag->rq)) {
 				buse_pool_copy(q, tag, true);
-				cond_resched();
+				if (tag->nr_chunks)
+					cond_resched();
 			}
 		}
 		buse_deliver_finish(lane, batch, n, epoch);
