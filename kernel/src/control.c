@@ -22,7 +22,7 @@ static bool buse_name_ok(const char *name)
 	return true;
 }
 
-static long buse_create(struct buse_info *info)
+static long buse_create(struct buse_info *info, void __user *argp)
 {
 	struct buse_device *dev;
 	int ret;
@@ -39,15 +39,21 @@ static long buse_create(struct buse_info *info)
 	/* One reference of ours besides the registry's. */
 	kref_get(&dev->ref);
 	ret = buse_registry_add(dev, info->index);
-	if (ret)
+	if (ret) {
 		buse_device_put(dev);
-	else
+	} else {
 		buse_device_info(dev, info);
+		if (copy_to_user(argp, info, sizeof(*info))) {
+			/* The caller cannot know what to destroy. */
+			buse_device_destroy(dev);
+			ret = -EFAULT;
+		}
+	}
 	buse_device_put(dev);
 	return ret;
 }
 
-static long buse_info(struct buse_info *info)
+static long buse_info(struct buse_info *info, void __user *argp)
 {
 	struct buse_device *dev = buse_registry_get(info->index);
 
@@ -55,7 +61,7 @@ static long buse_info(struct buse_info *info)
 		return -ENODEV;
 	buse_device_info(dev, info);
 	buse_device_put(dev);
-	return 0;
+	return copy_to_user(argp, info, sizeof(*info)) ? -EFAULT : 0;
 }
 
 static long buse_info_ioctl(unsigned int cmd, void __user *argp)
@@ -66,19 +72,8 @@ static long buse_info_ioctl(unsigned int cmd, void __user *argp)
 	info = memdup_user(argp, sizeof(*info));
 	if (IS_ERR(info))
 		return PTR_ERR(info);
-	ret = cmd == BUSE_CTL_CREATE ? buse_create(info) : buse_info(info);
-	if (!ret && copy_to_user(argp, info, sizeof(*info))) {
-		ret = -EFAULT;
-		if (cmd == BUSE_CTL_CREATE) {
-			struct buse_device *dev = buse_registry_get(info->index);
-
-			/* The caller cannot know what to destroy. */
-			if (dev) {
-				buse_device_destroy(dev);
-				buse_device_put(dev);
-			}
-		}
-	}
+	ret = cmd == BUSE_CTL_CREATE ? buse_create(info, argp) :
+				       buse_info(info, argp);
 	kfree(info);
 	return ret;
 }

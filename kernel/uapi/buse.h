@@ -208,6 +208,7 @@ struct buse_attach {
 /*
  * BUSE_SRV_RELEASE: nothing more is delivered to this file. The server answers
  * what it holds, ENTERs until that gives ESHUTDOWN, and closes. Argument 0.
+ * EINVAL: it is not, or no longer, its lane's server.
  */
 #define BUSE_SRV_RELEASE	_IO('B', 0x43)
 
