@@ -39,6 +39,7 @@ export EPERM ENOENT EIO EBUSY EEXIST ENODEV EINVAL EPROTO ENOTCONN
 
 SERVER=
 serve() { # INDEX [options]: a server in the background, its pid in SERVER
+  : >$WORK/server.out # the last server's must not be taken for this one's
   "$DISKD_BIN_DIR/../test/busesrv" serve "$@" >$WORK/server.out 2>$WORK/server.err &
   SERVER=$!
   wait_for 20 grep -q serving $WORK/server.out || fail "server: $(cat $WORK/server.err)"
