@@ -6,7 +6,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 
 #include "absl/strings/ascii.h"
@@ -203,7 +202,7 @@ class HttpClient::Transfer {
     if (transfer->request_.body == nullptr) return 0;
     const std::string& body = *transfer->request_.body;
     const size_t part = std::min(size, body.size() - transfer->body_sent_);
-    std::memcpy(out, body.data() + transfer->body_sent_, part);
+    body.copy(out, part, transfer->body_sent_);
     transfer->body_sent_ += part;
     return part;
   }

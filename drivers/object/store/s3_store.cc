@@ -92,22 +92,22 @@ class S3Store : public Store {
   HttpClient& Of(Lane lane) { return *lanes_[static_cast<size_t>(lane)]; }
 
   // Any answer of the server; renews credentials, or the notion of its clock, once.
-  void Send(Lane lane, std::shared_ptr<const S3Request> request, AnswerDone done,
+  void Send(Lane lane, const std::shared_ptr<const S3Request>& request, AnswerDone done,
             bool renewed = false);
   absl::StatusOr<HttpRequest> Sign(const S3Request& request, Credentials* used);
   // What the server refused can be cured: worth one more attempt.
   bool Renew(const HttpAnswer& answer, const Credentials& used);
   // An error that comes to light before a request exists.
-  void Refuse(Lane lane, absl::Status status, AnswerDone done) {
+  void Refuse(Lane lane, const absl::Status& status, AnswerDone done) {
     Of(lane).Start([status] { return status; }, std::move(done));
   }
 
   // `explain`: ask with a GET why a HEAD was refused.
-  void SendHead(Lane lane, const std::string& name, bool explain, HeadDone done);
-  void SendPut(std::shared_ptr<PutCall> call, S3Options::EtagStyle style);
+  void SendHead(Lane lane, const std::string& name, bool explain, const HeadDone& done);
+  void SendPut(const std::shared_ptr<PutCall>& call, S3Options::EtagStyle style);
   void PutAnswered(const std::shared_ptr<PutCall>& call, S3Options::EtagStyle style,
                    absl::StatusOr<HttpAnswer> answer);
-  void SendList(std::shared_ptr<ListCall> call, const std::string& token);
+  void SendList(const std::shared_ptr<ListCall>& call, const std::string& token);
   void ListAnswered(const std::shared_ptr<ListCall>& call, absl::StatusOr<HttpAnswer> answer);
   absl::StatusOr<ListResult> ToResult(const ListCall& call, const ListPage& page) const;
 
@@ -171,7 +171,7 @@ bool S3Store::Renew(const HttpAnswer& answer, const Credentials& used) {
   return fresh.ok() && !(*fresh == used);
 }
 
-void S3Store::Send(Lane lane, std::shared_ptr<const S3Request> request, AnswerDone done,
+void S3Store::Send(Lane lane, const std::shared_ptr<const S3Request>& request, AnswerDone done,
                    bool renewed) {
   auto used = std::make_shared<Credentials>();
   auto prepare = [this, request, used] { return Sign(*request, used.get()); };
@@ -195,10 +195,10 @@ void S3Store::Put(Lane lane, const std::string& name, std::shared_ptr<const std:
   auto call = std::make_shared<PutCall>(
       PutCall{lane, name, std::move(body), std::move(condition), std::move(done)});
   const S3Options::EtagStyle style = etag_style_;
-  SendPut(std::move(call), style);
+  SendPut(call, style);
 }
 
-void S3Store::SendPut(std::shared_ptr<PutCall> call, S3Options::EtagStyle style) {
+void S3Store::SendPut(const std::shared_ptr<PutCall>& call, S3Options::EtagStyle style) {
   auto request = std::make_shared<S3Request>(
       S3Request{.method = "PUT", .key = key_prefix_ + call->name, .body = call->body});
   if (call->condition.kind == PutCondition::Kind::kIfAbsent) {
@@ -210,7 +210,7 @@ void S3Store::SendPut(std::shared_ptr<PutCall> call, S3Options::EtagStyle style)
   }
   request->answer_bytes_max = kXmlBytesMax;
   const Lane lane = call->lane;
-  Send(lane, std::move(request), [this, call, style](absl::StatusOr<HttpAnswer> answer) {
+  Send(lane, request, [this, call, style](absl::StatusOr<HttpAnswer> answer) {
     PutAnswered(call, style, std::move(answer));
   });
 }
@@ -261,19 +261,18 @@ void S3Store::Get(Lane lane, const std::string& name, std::optional<ByteRange> r
     return;
   }
   const std::string what = request->What();
-  Send(lane, std::move(request),
-       [this, lane, name, range, what, done](absl::StatusOr<HttpAnswer> answer) {
-         if (!answer.ok()) return done(answer.status());
-         if (range.has_value() && answer->status == 416) {
-           // Behind the end: the answer need not say how long the object is.
-           SendHead(lane, name, /*explain=*/false, [done](const absl::StatusOr<HeadResult>& head) {
-             if (!head.ok()) return done(head.status());
-             done(GetResult{head->etag, head->object_bytes, ""});
-           });
-           return;
-         }
-         done(ReadAnswer(*std::move(answer), range, what));
-       });
+  Send(lane, request, [this, lane, name, range, what, done](absl::StatusOr<HttpAnswer> answer) {
+    if (!answer.ok()) return done(answer.status());
+    if (range.has_value() && answer->status == 416) {
+      // Behind the end: the answer need not say how long the object is.
+      SendHead(lane, name, /*explain=*/false, [done](const absl::StatusOr<HeadResult>& head) {
+        if (!head.ok()) return done(head.status());
+        done(GetResult{head->etag, head->object_bytes, ""});
+      });
+      return;
+    }
+    done(ReadAnswer(*std::move(answer), range, what));
+  });
 }
 
 void S3Store::Head(Lane lane, const std::string& name, HeadDone done) {
@@ -282,14 +281,14 @@ void S3Store::Head(Lane lane, const std::string& name, HeadDone done) {
            [done](const absl::StatusOr<HttpAnswer>& answer) { done(answer.status()); });
     return;
   }
-  SendHead(lane, name, /*explain=*/true, std::move(done));
+  SendHead(lane, name, /*explain=*/true, done);
 }
 
-void S3Store::SendHead(Lane lane, const std::string& name, bool explain, HeadDone done) {
+void S3Store::SendHead(Lane lane, const std::string& name, bool explain, const HeadDone& done) {
   auto request =
       std::make_shared<S3Request>(S3Request{.method = "HEAD", .key = key_prefix_ + name});
   const std::string what = request->What();
-  Send(lane, std::move(request),
+  Send(lane, request,
        [this, lane, name, what, explain, done](const absl::StatusOr<HttpAnswer>& answer) {
          if (!answer.ok()) return done(answer.status());
          if (answer->status / 100 == 2) return done(SizeAndEtagOf(*answer, what));
@@ -318,7 +317,7 @@ void S3Store::List(Lane lane, const std::string& prefix, const std::string& afte
       "");
 }
 
-void S3Store::SendList(std::shared_ptr<ListCall> call, const std::string& token) {
+void S3Store::SendList(const std::shared_ptr<ListCall>& call, const std::string& token) {
   auto request =
       std::make_shared<S3Request>(S3Request{.method = "GET",
                                             .query = {{"list-type", "2"},
@@ -329,7 +328,7 @@ void S3Store::SendList(std::shared_ptr<ListCall> call, const std::string& token)
   if (!call->after.empty()) request->query.emplace_back("start-after", call->after);
   if (!token.empty()) request->query.emplace_back("continuation-token", token);
   const Lane lane = call->lane;
-  Send(lane, std::move(request),
+  Send(lane, request,
        [this, call](absl::StatusOr<HttpAnswer> answer) { ListAnswered(call, std::move(answer)); });
 }
 
@@ -383,7 +382,7 @@ void S3Store::Delete(Lane lane, const std::string& name, DeleteDone done) {
       std::make_shared<S3Request>(S3Request{.method = "DELETE", .key = key_prefix_ + name});
   request->answer_bytes_max = kXmlBytesMax;
   const std::string what = request->What();
-  Send(lane, std::move(request), [what, done](const absl::StatusOr<HttpAnswer>& answer) {
+  Send(lane, request, [what, done](const absl::StatusOr<HttpAnswer>& answer) {
     if (!answer.ok()) return done(answer.status());
     if (answer->status / 100 == 2) return done(absl::OkStatus());
     const absl::Status status = StatusOfAnswer(*answer, what);
