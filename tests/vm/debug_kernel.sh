@@ -79,8 +79,8 @@ ln -sfn ../../../source "$work/root/usr/src/linux-headers-$release"
 depmod -b "$work/root" "$release"
 # Modules need the headers, scripts and objtool, not the objects.
 find . -path ./scripts -prune -o -path ./tools -prune -o \
-  \( -name '*.o' -o -name '*.a' -o -name '*.cmd' -o -name 'vmlinux*' \) \
-  -type f ! -name vmlinux.lds.h -print0 | xargs -0 rm -f
+  \( -name '*.o' -o -name '*.a' -o -name '*.cmd' -o -name vmlinux \) -type f -print0 |
+  xargs -0 rm -f
 rm -f "$work/unpacked" "$work/configured"
 echo "$release" >"$work/release"
 mv "$work" "$dest"
