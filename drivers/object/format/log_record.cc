@@ -85,7 +85,7 @@ std::string EncodeLogRecordHeader(const LogRecordHeader& h, uint32_t* crc) {
   out.U64(h.first_sequence);
   out.U32(static_cast<uint32_t>(h.ops.size()));
   out.U32(static_cast<uint32_t>(h.block_crcs.size()));
-  out.U64(0);
+  out.U64(h.durable_lsn);
   for (const LogOp& op : h.ops) {
     out.U64(op.lba);
     out.U64(op.blocks);
@@ -108,7 +108,7 @@ absl::StatusOr<LogRecordHeader> ParseLogRecordHeader(absl::string_view block, ui
   h.first_sequence = in->U64();
   const uint32_t ops = in->U32();
   const uint32_t data_blocks = in->U32();
-  in->U64();
+  h.durable_lsn = in->U64();
   if (ops == 0 || ops > kBlockBytes || data_blocks > kBlockBytes ||
       !LogRecordFits(ops, data_blocks)) {
     return absl::DataLossError("log record has impossible counts");

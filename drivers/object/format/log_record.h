@@ -49,6 +49,9 @@ struct LogRecordHeader {
   uint64_t log_id = 0;
   uint64_t epoch = 0;
   uint64_t lsn = 0;
+  // Every record up to here was flushed before this one was written: a replay that ends before it
+  // has met damage, not the end of the log.
+  uint64_t durable_lsn = 0;
   uint32_t previous_crc = 0;
   WriteSequence first_sequence = 0;
   std::vector<LogOp> ops;

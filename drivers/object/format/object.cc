@@ -20,11 +20,10 @@ constexpr size_t kCrcAt = 12;
 constexpr size_t kFixedBytes = 96;
 constexpr size_t kExtentBytes = 24;
 constexpr size_t kMovedBytes = 20;
-constexpr size_t kPageBytes = 24;
 
 size_t PayloadBytes(const ObjectHeader& h) {
   return kFixedBytes + h.extents.size() * kExtentBytes + h.moved.size() * kMovedBytes +
-         h.block_crcs.size() * 4 + h.pages.size() * kPageBytes;
+         h.block_crcs.size() * 4;
 }
 
 absl::Status Bad(const char* what) {
@@ -77,7 +76,7 @@ std::string EncodeObjectHeader(const ObjectHeader& h) {
   out.U32(static_cast<uint32_t>(h.extents.size()));
   out.U32(static_cast<uint32_t>(h.moved.size()));
   out.U32(static_cast<uint32_t>(h.block_crcs.size()));
-  out.U32(static_cast<uint32_t>(h.pages.size()));
+  out.U32(0);
   out.U64(0);
   for (const LogOp& op : h.extents) {
     out.U64(op.lba);
@@ -93,15 +92,6 @@ std::string EncodeObjectHeader(const ObjectHeader& h) {
     out.U32(m.from.crc);
   }
   for (uint32_t crc : h.block_crcs) out.U32(crc);
-  for (const MapPageEntry& p : h.pages) {
-    out.U64(p.index);
-    out.U8(p.level);
-    out.U8(0);
-    out.U16(0);
-    out.U32(p.pointer.offset);
-    out.U32(p.pointer.length);
-    out.U32(p.pointer.crc);
-  }
   out.ZeroFillTo(ObjectHeaderBytes(h));
   out.PatchU32(kCrcAt, Crc32c(out.str()));
   return out.Take();
@@ -150,10 +140,9 @@ absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data) {
   const uint32_t extents = in.U32();
   const uint32_t moved = in.U32();
   const uint32_t data_blocks = in.U32();
-  const uint32_t pages = in.U32();
-  in.U64();
+  in.Raw(12);
   if (uint64_t{extents} * kExtentBytes + uint64_t{moved} * kMovedBytes +
-          uint64_t{data_blocks} * 4 + uint64_t{pages} * kPageBytes > in.left()) {
+          uint64_t{data_blocks} * 4 > in.left()) {
     return Bad("has impossible counts");
   }
   if (h.kind == ObjectKind::kMoved && moved != data_blocks) return Bad("counts disagree");
@@ -168,17 +157,6 @@ absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data) {
     h.moved.push_back(m);
   }
   for (uint32_t i = 0; i < data_blocks; ++i) h.block_crcs.push_back(in.U32());
-  for (uint32_t i = 0; i < pages; ++i) {
-    MapPageEntry p;
-    p.index = in.U64();
-    p.level = in.U8();
-    in.Raw(3);
-    p.pointer.sequence = h.sequence;
-    p.pointer.offset = in.U32();
-    p.pointer.length = in.U32();
-    p.pointer.crc = in.U32();
-    h.pages.push_back(p);
-  }
   if (!in.ok()) return Bad("is cut short");
   return h;
 }

@@ -52,12 +52,9 @@ struct MovedBlock {
   bool operator==(const MovedBlock&) const = default;
 };
 
-struct MapPageEntry {
-  uint8_t level = 0;
-  uint64_t index = 0;
-  PagePointer pointer;  // of this very object
-  bool operator==(const MapPageEntry&) const = default;
-};
+// Numbers from here on belong to objects that no recovery looks for, only what points to them
+// does: pages of the map and moved blocks. The ones below are a stream's gap-free run.
+inline constexpr uint32_t kFirstSideSequence = 0x80000000;
 
 struct ObjectHeader {
   ObjectKind kind = ObjectKind::kData;
@@ -73,7 +70,6 @@ struct ObjectHeader {
   std::vector<LogOp> extents;         // kData: disjoint
   std::vector<MovedBlock> moved;      // kMoved
   std::vector<uint32_t> block_crcs;   // kData, kMoved: of the data blocks, in order
-  std::vector<MapPageEntry> pages;    // kMap
   bool operator==(const ObjectHeader&) const = default;
 };
 

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An ordered map from blocks to values, with ranges of zeros of any length as single entries.
+// Later settings replace earlier ones. Not thread-safe.
+#ifndef DISKD_DRIVERS_OBJECT_ENGINE_BLOCK_MAP_H_
+#define DISKD_DRIVERS_OBJECT_ENGINE_BLOCK_MAP_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "absl/container/btree_map.h"
+#include "drivers/object/types.h"
+
+namespace diskd::object {
+
+template <class V>
+class BlockMap {
+ public:
+  struct Entry {
+    uint64_t blocks = 1;  // data: 1
+    bool zero = false;
+    V value{};
+  };
+  // What is known about a block: entry == nullptr: nothing. `run`: as many blocks from there on
+  // have the same answer (data: 1), at most the number asked for.
+  struct Found {
+    const Entry* entry = nullptr;
+    uint64_t run = 0;
+  };
+
+  void SetData(Lba lba, V value) {
+    Erase(lba, 1);
+    entries_[lba] = Entry{1, false, std::move(value)};
+  }
+  void SetZero(Lba lba, uint64_t blocks, V value) {
+    Erase(lba, blocks);
+    entries_[lba] = Entry{blocks, true, std::move(value)};
+  }
+
+  Found Find(Lba lba, uint64_t limit) const {
+    auto next = entries_.upper_bound(lba);
+    if (next != entries_.begin()) {
+      auto it = std::prev(next);
+      const Lba end = it->first + it->second.blocks;
+      if (lba < end) return {&it->second, std::min(limit, end - lba)};
+    }
+    return {nullptr, next == entries_.end() ? limit : std::min(limit, next->first - lba)};
+  }
+
+  // First entry that ends behind `lba`; end() if there is none.
+  auto FirstBehind(Lba lba) const {
+    auto it = entries_.upper_bound(lba);
+    if (it != entries_.begin()) {
+      auto before = std::prev(it);
+      if (before->first + before->second.blocks > lba) return before;
+    }
+    return it;
+  }
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+  bool empty() const { return entries_.empty(); }
+  size_t size() const { return entries_.size(); }
+  void clear() { entries_.clear(); }
+
+  void Erase(Lba lba, uint64_t blocks) {
+    EraseIf(lba, blocks, [](const V&) { return true; });
+  }
+
+  // Forgets the parts within [lba, lba + blocks) of entries whose value satisfies `match`.
+  template <class Match>
+  void EraseIf(Lba lba, uint64_t blocks, Match match) {
+    const Lba end = lba + blocks;
+    Lba at = lba;
+    while (at < end) {
+      auto it = Mutable(at);
+      if (it == entries_.end() || it->first >= end) return;
+      const Lba first = it->first;
+      const Entry entry = it->second;
+      const Lba last = first + entry.blocks;
+      at = last;
+      if (!match(entry.value)) continue;
+      entries_.erase(it);
+      if (first < lba) entries_[first] = Entry{lba - first, entry.zero, entry.value};
+      if (last > end) entries_[end] = Entry{last - end, entry.zero, entry.value};
+    }
+  }
+
+ private:
+  auto Mutable(Lba lba) {
+    auto it = entries_.upper_bound(lba);
+    if (it != entries_.begin()) {
+      auto before = std::prev(it);
+      if (before->first + before->second.blocks > lba) return before;
+    }
+    return it;
+  }
+
+  absl::btree_map<Lba, Entry> entries_;
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_ENGINE_BLOCK_MAP_H_

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checkpoints and snapshots: what is in the store moves into the tree, and HEAD names its new root.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/object/engine/engine.h"
+
+namespace diskd::object {
+
+bool Engine::CheckpointDue() const {
+  return objects_since_checkpoint_ >= options_.checkpoint_objects ||
+         delta_.size() >= options_.checkpoint_blocks;
+}
+
+Task<void> Engine::CheckpointLoop() {
+  while (failure_.ok()) {
+    if (!CheckpointDue()) {
+      co_await progress_.Wait();
+      continue;
+    }
+    if (!(co_await Checkpoint(nullptr)).ok()) co_return;
+    if (options_.collect_every_objects > 0 &&
+        objects_since_collect_ >= options_.collect_every_objects) {
+      objects_since_collect_ = 0;
+      // Without it the volume goes on and only its space stays; damage it finds is in its status.
+      const absl::Status collected = co_await CollectOnce();
+      if (absl::IsFailedPrecondition(collected)) co_return;
+    }
+  }
+}
+
+Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to) {
+  const Mutex::Guard guard = co_await checkpoint_mutex_.Lock();
+  if (!failure_.ok()) co_return failure_;
+  const struct Checkpoint before = head_.head().checkpoint;
+  struct Checkpoint next;
+  next.stream = stream_.id;
+  next.sequence = confirmed_;
+  next.written = uploaded_sequence_;
+  const bool same = before.stream == next.stream && before.sequence == next.sequence;
+  if (same && moves_.empty() && !also && roll_back_to == nullptr) co_return absl::OkStatus();
+  frozen_ = std::move(delta_);
+  delta_.clear();
+  const Moves moves = std::exchange(moves_, {});
+  objects_since_checkpoint_ = 0;
+  if (roll_back_to == nullptr) {
+    MapWriter writer(&tree_, &store_, stream_, &next_side_, head_.head().fanout_bits, options_);
+    absl::StatusOr<PagePointer> root =
+        co_await writer.Merge(root_, head_.head().size_blocks, frozen_, moves);
+    if (!root.ok()) {
+      Fail(root.status());
+      co_return root.status();
+    }
+    next.root = *root;
+  } else {
+    next.root = *roll_back_to;
+  }
+  const absl::Status status = co_await head_.Update([&](Head& head) {
+    head.checkpoint = next;
+    for (Stream& stream : head.streams) {
+      if (const auto end = ends_.find(stream.id); end != ends_.end()) stream.end = end->second;
+    }
+    return also ? also(head) : absl::OkStatus();
+  });
+  if (!status.ok()) {
+    Fail(status);
+    co_return status;
+  }
+  root_ = next.root;
+  frozen_.clear();
+  ++stats_.checkpoints;
+  upload_work_.Notify();
+  co_return absl::OkStatus();
+}
+
+Task<absl::StatusOr<uint64_t>> Engine::Snapshot(std::string name) {
+  if (name.empty() || name.size() > kMaxSnapshotNameBytes) {
+    co_return absl::InvalidArgumentError(absl::StrCat(
+        "a snapshot's name has 1 to ", kMaxSnapshotNameBytes, " bytes, not ", name.size()));
+  }
+  for (const SnapshotEntry& entry : head_.head().snapshots) {
+    if (entry.name == name && !entry.deleted) {
+      co_return absl::AlreadyExistsError(absl::StrCat("snapshot ", name, " exists"));
+    }
+  }
+  CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
+  uint64_t id = 0;
+  CO_RETURN_IF_ERROR(co_await Checkpoint([&](Head& head) {
+    // The edit may run again on a HEAD that already has it.
+    for (const SnapshotEntry& entry : head.snapshots) {
+      if (id != 0 && entry.id == id) return absl::OkStatus();
+    }
+    SnapshotEntry entry;
+    entry.id = id = head.next_snapshot_id++;
+    entry.name = name;
+    entry.sequence = head.checkpoint.written;
+    entry.size_blocks = head.size_blocks;
+    entry.root = head.checkpoint.root;
+    head.snapshots.push_back(std::move(entry));
+    return absl::OkStatus();
+  }));
+  co_return id;
+}
+
+Task<absl::Status> Engine::RollBackTo(uint64_t id) {
+  PagePointer root;
+  bool found = false;
+  for (const SnapshotEntry& entry : head_.head().snapshots) {
+    if (entry.id != id) continue;
+    root = entry.root;
+    found = true;
+  }
+  if (!found) co_return absl::NotFoundError(absl::StrCat("there is no snapshot ", id));
+  CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
+  co_return co_await Checkpoint(nullptr, &root);
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/engine/engine.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/object/engine/batch.h"
+
+namespace diskd::object {
+
+Engine::Engine(const Environment& environment, const Uuid& volume, const Options& options)
+    : environment_(environment),
+      volume_(volume),
+      options_(options),
+      store_(environment.store, environment.scheduler),
+      readers_(environment.scheduler),
+      head_(&store_, environment.scheduler, volume, options_),
+      tree_(&store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
+      log_(environment.log, environment.scheduler, options_, &readers_,
+           {[this](const LogRecord& record) { OnWritten(record); },
+            [this](absl::Status status) { Fail(status); },
+            [this] { upload_work_.Notify(); }}),
+      upload_work_(environment.scheduler),
+      progress_(environment.scheduler),
+      checkpoint_mutex_(environment.scheduler),
+      collect_mutex_(environment.scheduler) {}
+
+Engine::~Engine() { tasks_.Clear(); }
+
+void Engine::Open(Done done) {
+  auto run = [](Engine* engine, Done done) -> Task<void> {
+    const absl::Status status = co_await engine->Recover();
+    if (status.ok() && engine->failure_.ok()) {
+      engine->state_ = EngineState::kServing;
+      engine->tasks_.Spawn(engine->UploadLoop());
+      engine->tasks_.Spawn(engine->CheckpointLoop());
+      done(absl::OkStatus());
+    } else {
+      engine->Fail(status.ok() ? engine->failure_ : status);
+      done(engine->failure_);
+    }
+  };
+  tasks_.Spawn(run(this, std::move(done)));
+}
+
+void Engine::Fail(const absl::Status& status) {
+  if (!failure_.ok()) return;
+  failure_ = status;
+  state_ = absl::IsFailedPrecondition(status) ? EngineState::kFenced : EngineState::kFailed;
+  log_.Fail(status);
+  upload_work_.Notify();
+  progress_.Notify();
+}
+
+uint64_t Engine::FreshId() {
+  uint64_t id = 0;
+  while (id == 0) id = environment_.scheduler->Random();
+  return id;
+}
+
+void Engine::Submit(IoRequest request) {
+  if (state_ != EngineState::kServing) {
+    request.done(failure_.ok() ? absl::UnavailableError("the volume is not open") : failure_);
+    return;
+  }
+  switch (request.kind) {
+    case RequestKind::kRead:
+      tasks_.Spawn(Read(std::move(request)));
+      return;
+    case RequestKind::kWrite:
+    case RequestKind::kZero:
+      SubmitWrite(std::move(request));
+      return;
+    case RequestKind::kFlush:
+      SubmitFlush(std::move(request.done));
+      return;
+  }
+}
+
+void Engine::SubmitWrite(IoRequest request) {
+  const bool zero = request.kind == RequestKind::kZero;
+  const bool remote = request.fua && options_.durability == Durability::kRemote;
+  const uint64_t piece = zero ? request.blocks : kMaxOpBlocks;
+  struct Shared {
+    uint64_t left;
+    absl::Status status;
+    Done done;
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->left = (request.blocks + piece - 1) / piece;
+  shared->done = std::move(request.done);
+  for (uint64_t at = 0; at < request.blocks; at += piece) {
+    const LogOp op{zero ? OpKind::kZero : OpKind::kWrite, request.lba + at,
+                   std::min(piece, request.blocks - at)};
+    const std::byte* data = zero ? nullptr : request.data + at * kBlockBytes;
+    log_.Append(op, data, request.fua, [this, shared, remote](absl::Status status) {
+      shared->status.Update(status);
+      if (--shared->left > 0) return;
+      if (remote && shared->status.ok()) {
+        tasks_.Spawn(RemoteFlush(log_.next_sequence() - 1, std::move(shared->done)));
+      } else {
+        shared->done(shared->status);
+      }
+    });
+  }
+}
+
+void Engine::SubmitFlush(Done done) {
+  const WriteSequence target = log_.next_sequence() - 1;
+  if (options_.durability == Durability::kLocal) return log_.Flush(std::move(done));
+  log_.Flush([this, target, done = std::move(done)](absl::Status status) mutable {
+    if (!status.ok()) return done(status);
+    tasks_.Spawn(RemoteFlush(target, std::move(done)));
+  });
+}
+
+Task<void> Engine::RemoteFlush(WriteSequence target, Done done) {
+  done(co_await WaitUploaded(target));
+}
+
+void Engine::OnWritten(const LogRecord& record) {
+  AddToOverlay(record);
+  ArmUploadTimer();
+  upload_work_.Notify();
+}
+
+void Engine::AddToOverlay(const LogRecord& record) {
+  uint64_t block = 0;
+  WriteSequence sequence = record.first_sequence;
+  for (const LogOp& op : record.ops) {
+    if (op.kind == OpKind::kZero) {
+      overlay_.SetZero(op.lba, op.blocks, {0, 0, sequence});
+    } else {
+      for (uint64_t i = 0; i < op.blocks; ++i, ++block) {
+        overlay_.SetData(op.lba + i,
+                         {record.position + 1 + block, record.crcs[block], sequence});
+      }
+    }
+    ++sequence;
+  }
+}
+
+void Engine::CreateSnapshot(std::string name,
+                            std::function<void(absl::StatusOr<uint64_t>)> done) {
+  auto run = [](Engine* engine, std::string name, auto done) -> Task<void> {
+    done(co_await engine->Snapshot(std::move(name)));
+  };
+  tasks_.Spawn(run(this, std::move(name), std::move(done)));
+}
+
+void Engine::DeleteSnapshot(uint64_t id, Done done) {
+  auto run = [](Engine* engine, uint64_t id, Done done) -> Task<void> {
+    const absl::Status status = co_await engine->head_.Update([id](Head& head) {
+      for (auto it = head.snapshots.begin(); it != head.snapshots.end(); ++it) {
+        if (it->id != id) continue;
+        if (it->clones.empty()) {
+          head.snapshots.erase(it);
+        } else {
+          it->deleted = true;
+        }
+        break;
+      }
+      return absl::OkStatus();
+    });
+    if (!status.ok()) engine->Fail(status);
+    done(status);
+  };
+  tasks_.Spawn(run(this, id, std::move(done)));
+}
+
+void Engine::RollBack(uint64_t id, Done done) {
+  auto run = [](Engine* engine, uint64_t id, Done done) -> Task<void> {
+    done(co_await engine->RollBackTo(id));
+  };
+  tasks_.Spawn(run(this, id, std::move(done)));
+}
+
+void Engine::ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* into, Done done) {
+  auto run = [](Engine* engine, PagePointer root, Lba lba, uint64_t blocks, std::byte* into,
+                Done done) -> Task<void> {
+    const ReadBarrier::Reader reader(&engine->readers_);
+    absl::Status status = engine->failure_;
+    while (status.ok() && blocks > 0) {
+      const absl::StatusOr<uint64_t> got = co_await engine->ReadTree(root, lba, blocks, into);
+      status = got.status();
+      if (!got.ok()) break;
+      lba += *got;
+      blocks -= *got;
+      into += *got * kBlockBytes;
+    }
+    done(status);
+  };
+  tasks_.Spawn(run(this, root, lba, blocks, into, std::move(done)));
+}
+
+void Engine::Collect(Done done) {
+  auto run = [](Engine* engine, Done done) -> Task<void> {
+    done(co_await engine->CollectOnce());
+  };
+  tasks_.Spawn(run(this, std::move(done)));
+}
+
+void Engine::Close(Done done) {
+  auto run = [](Engine* engine, Done done) -> Task<void> {
+    absl::Status status = co_await engine->WaitUploaded(engine->log_.next_sequence() - 1);
+    if (status.ok()) status = co_await engine->Checkpoint(nullptr);
+    if (engine->failure_.ok()) engine->state_ = EngineState::kClosed;
+    done(status);
+  };
+  tasks_.Spawn(run(this, std::move(done)));
+}
+
+EngineStats Engine::stats() const {
+  EngineStats stats = stats_;
+  stats.uploaded_sequence = uploaded_sequence_;
+  stats.last_sequence = log_.next_sequence() - 1;
+  stats.dirty_log_bytes = log_.used_blocks() * kBlockBytes;
+  stats.map_entries = overlay_.size() + delta_.size() + frozen_.size();
+  stats.store = store_.counters();
+  return stats;
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An object volume: a disk whose writes go to a local log and from there, as a gap-free prefix, to
+// immutable objects in a store. docs/object-volumes.md tells how the parts work together.
+//
+// Threads: everything on the Scheduler's thread; callbacks of the store must be brought there.
+// Callbacks given to the engine run on it too, possibly inside the call.
+//
+// Ends: Close() in order; or by destruction at any time, which is a crash: callbacks not yet called
+// never are. The environment outlives the engine, and completes nothing of it after that.
+#ifndef DISKD_DRIVERS_OBJECT_ENGINE_ENGINE_H_
+#define DISKD_DRIVERS_OBJECT_ENGINE_ENGINE_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "drivers/object/engine/block_map.h"
+#include "drivers/object/engine/head_keeper.h"
+#include "drivers/object/engine/map_tree.h"
+#include "drivers/object/engine/map_writer.h"
+#include "drivers/object/engine/options.h"
+#include "drivers/object/engine/read_barrier.h"
+#include "drivers/object/engine/store_client.h"
+#include "drivers/object/engine/task.h"
+#include "drivers/object/engine/write_log.h"
+
+namespace diskd::object {
+
+struct Environment {
+  Store* store = nullptr;
+  LogDevice* log = nullptr;
+  Scheduler* scheduler = nullptr;
+};
+
+enum class RequestKind : uint8_t { kRead, kWrite, kZero, kFlush };
+
+// In blocks. The memory is block-aligned and valid until `done`.
+struct IoRequest {
+  RequestKind kind = RequestKind::kFlush;
+  bool fua = false;  // kWrite, kZero: durable before done
+  Lba lba = 0;
+  uint64_t blocks = 0;
+  std::byte* data = nullptr;
+  std::function<void(absl::Status)> done;
+};
+
+enum class EngineState : uint8_t {
+  kOpening,
+  kServing,
+  kFenced,  // another node has the volume; nothing is served any more
+  kFailed,  // status() says why; nothing is served any more
+  kClosed,
+};
+
+struct EngineStats {
+  uint64_t uploaded_sequence = 0;
+  uint64_t last_sequence = 0;    // of the newest accepted write
+  uint64_t dirty_log_bytes = 0;  // of the log, not given back yet
+  uint64_t checkpoints = 0;
+  uint64_t objects_deleted = 0;
+  uint64_t blocks_moved = 0;
+  uint64_t map_entries = 0;  // held in memory
+  StoreCounters store;
+};
+
+class Engine {
+ public:
+  using Done = std::function<void(absl::Status)>;
+
+  Engine(const Environment& environment, const Uuid& volume, const Options& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Takes the volume over from whoever has it and recovers it. NOT_FOUND: no such volume.
+  // DATA_LOSS: something that must be there is not; nothing was changed but HEAD's owner.
+  void Open(Done done);
+  // After Open. Ranges must be within the volume.
+  void Submit(IoRequest request);
+  // A state of the disk between the call and `done`; it contains everything answered before.
+  void CreateSnapshot(std::string name, std::function<void(absl::StatusOr<uint64_t>)> done);
+  void DeleteSnapshot(uint64_t id, Done done);
+  // Makes the disk what the snapshot is. No request may be in flight.
+  void RollBack(uint64_t id, Done done);
+  // Reads the disk as it was when HEAD or a snapshot named this root.
+  void ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* into, Done done);
+  // One pass of garbage collection.
+  void Collect(Done done);
+  // Everything into the store, then no more requests.
+  void Close(Done done);
+
+  EngineState state() const { return state_; }
+  const absl::Status& status() const { return failure_; }
+  const Head& head() const { return head_.head(); }
+  EngineStats stats() const;
+
+ private:
+  struct Batch;  // an object on its way to the store
+  struct Victims;
+
+  // engine.cc
+  void Fail(const absl::Status& status);
+  void SubmitWrite(IoRequest request);
+  void SubmitFlush(Done done);
+  Task<void> RemoteFlush(WriteSequence target, Done done);
+  void OnWritten(const LogRecord& record);
+  void AddToOverlay(const LogRecord& record);
+  uint64_t FreshId();
+
+  // recovery.cc
+  Task<absl::Status> Recover();
+  Task<absl::StatusOr<std::optional<LogSuperblock>>> TakeOver();
+  Task<absl::Status> RollForward();
+  Task<absl::Status> RollStream(Stream stream, uint32_t from);
+  Task<absl::Status> CheckNothingLost(Stream stream, uint32_t end);
+  absl::Status ApplyRolled(const Stream& stream, const ObjectHeader& header);
+  Task<absl::Status> ReplayLog(LogSuperblock superblock);
+
+  // upload.cc
+  Task<void> UploadLoop();
+  bool CutNow() const;
+  std::shared_ptr<Batch> Cut();
+  Task<void> Upload(std::shared_ptr<Batch> batch);
+  Task<absl::Status> FillBody(const Batch& batch, std::string& body);
+  void ApplyUploaded();
+  void Apply(const Batch& batch);
+  void AddToDelta(uint16_t stream, const ObjectHeader& header);
+  Task<absl::Status> WaitUploaded(WriteSequence target);
+  void ArmUploadTimer();
+
+  // checkpoint.cc
+  Task<void> CheckpointLoop();
+  bool CheckpointDue() const;
+  Task<absl::Status> Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to = nullptr);
+  Task<absl::StatusOr<uint64_t>> Snapshot(std::string name);
+  Task<absl::Status> RollBackTo(uint64_t id);
+
+  // read.cc
+  Task<void> Read(IoRequest request);
+  Task<absl::Status> ReadRange(Lba lba, uint64_t blocks, std::byte* into);
+  Task<absl::Status> ReadLog(std::vector<LogBlock> places, std::byte* into);
+  Task<absl::Status> ReadObject(Lane lane, std::vector<BlockLocation> places, std::byte* into);
+  std::vector<LogBlock> LogRun(Lba lba, uint64_t limit) const;
+  static std::vector<BlockLocation> ObjectRun(const BlockMap<BlockLocation>& map, Lba lba,
+                                              uint64_t limit);
+  Task<absl::StatusOr<uint64_t>> ReadTree(PagePointer root, Lba lba, uint64_t limit,
+                                          std::byte* into);
+
+  // collect.cc
+  Task<absl::Status> CollectOnce();
+  Task<absl::Status> Walk(PagePointer at, bool pinned, bool force, Victims& victims);
+  Task<absl::Status> ListCandidates(const Head& head, uint32_t side_floor, Victims& victims);
+  Task<absl::Status> DeleteDead(Victims& victims);
+  Task<absl::Status> MoveLive(const Head& head, Victims& victims);
+  Task<absl::Status> StoreMoved(const std::vector<std::pair<Lba, BlockLocation>>& live);
+
+  const Environment environment_;
+  const Uuid volume_;
+  const Options options_;
+  StoreClient store_;
+  ReadBarrier readers_;
+  HeadKeeper head_;
+  MapTree tree_;
+  WriteLog log_;
+
+  EngineState state_ = EngineState::kOpening;
+  absl::Status failure_;
+
+  // Written, not in the store: where in the log.
+  BlockMap<LogBlock> overlay_;
+  // In the store, not in the tree: since the last checkpoint, and being merged by the current one.
+  BlockMap<BlockLocation> delta_;
+  BlockMap<BlockLocation> frozen_;
+  Moves moves_;  // wait for a checkpoint
+  PagePointer root_;
+
+  Stream stream_;  // ours
+  uint32_t next_object_ = 1;
+  uint32_t next_side_ = kFirstSideSequence;
+  uint32_t confirmed_ = 0;  // our objects up to here are stored and applied
+  WriteSequence uploaded_sequence_ = 0;
+  WriteSequence urgent_sequence_ = 0;  // upload up to here without delay
+  uint64_t cut_lsn_ = 1;               // next record to put into an object
+  std::deque<std::shared_ptr<Batch>> uploading_;
+  bool upload_timer_ = false;
+  int objects_since_checkpoint_ = 0;
+  int objects_since_collect_ = 0;
+  absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal
+
+  EngineStats stats_;
+  Signal upload_work_;
+  Signal progress_;  // an upload was applied, or the engine has failed
+  Mutex checkpoint_mutex_;
+  Mutex collect_mutex_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  TaskSet tasks_;  // last: its tasks use everything above
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_ENGINE_ENGINE_H_

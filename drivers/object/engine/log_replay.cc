@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Starting a log: its superblocks, and what a crash has left behind them.
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/object/engine/write_log.h"
+#include "drivers/object/format/crc32c.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr uint64_t kWindowBlocks = 256;
+
+}  // namespace
+
+// Reads the ring ahead in large pieces. A block that can't be read counts as zeros, which no
+// checksum takes.
+class WriteLog::Window {
+ public:
+  explicit Window(WriteLog* log) : log_(log), buffer_(kWindowBlocks) {}
+
+  // The memory is valid until the next call.
+  Task<const std::byte*> Block(uint64_t position) {
+    if (position < first_ || position >= first_ + count_) {
+      first_ = position;
+      count_ = std::min(kWindowBlocks, log_->ring_blocks_ - position % log_->ring_blocks_);
+      co_await Fill(position, count_);
+    }
+    co_return buffer_.block(position - first_);
+  }
+
+ private:
+  Task<void> Fill(uint64_t position, uint64_t blocks) {
+    std::byte* into = buffer_.block(position - first_);
+    Completion<absl::Status> done;
+    log_->device_->Read(log_->ByteOffset(position), {into, blocks * kBlockBytes}, done.Callback());
+    const absl::Status status = co_await done;
+    if (status.ok()) co_return;
+    if (blocks == 1) {
+      memset(into, 0, kBlockBytes);
+      co_return;
+    }
+    for (uint64_t i = 0; i < blocks; ++i) co_await Fill(position + i, 1);
+  }
+
+  WriteLog* const log_;
+  AlignedBuffer buffer_;
+  uint64_t first_ = 0;
+  uint64_t count_ = 0;
+};
+
+Task<absl::StatusOr<LogSuperblock>> WriteLog::Load() {
+  absl::StatusOr<LogSuperblock> newest = absl::NotFoundError("the log has no valid superblock");
+  AlignedBuffer block(1);
+  for (uint64_t slot = 0; slot < 2; ++slot) {
+    Completion<absl::Status> done;
+    device_->Read(slot * kBlockBytes, block.span(), done.Callback());
+    const absl::Status status = co_await done;
+    // A torn superblock may be unreadable; the other one is whole.
+    if (!status.ok() && !absl::IsDataLoss(status)) co_return status;
+    if (!status.ok()) continue;
+    const absl::StatusOr<LogSuperblock> parsed = ParseLogSuperblock(BlockView(block.block(0)));
+    if (absl::IsUnimplemented(parsed.status())) co_return parsed.status();
+    if (!parsed.ok() || parsed->ring_blocks != ring_blocks_) continue;
+    if (!newest.ok() || parsed->generation > newest->generation) newest = parsed;
+  }
+  co_return newest;
+}
+
+Task<absl::Status> WriteLog::Format(Uuid volume, uint64_t log_id, WriteSequence uploaded) {
+  superblock_ = LogSuperblock{};
+  superblock_.volume = volume;
+  superblock_.log_id = log_id;
+  superblock_.ring_blocks = ring_blocks_;
+  superblock_.next_lsn = 1;
+  superblock_.uploaded = uploaded;
+  // Both slots, so that no older superblock can win.
+  for (uint64_t generation = 1; generation <= 2; ++generation) {
+    LogSuperblock next = superblock_;
+    next.generation = generation;
+    CO_RETURN_IF_ERROR(co_await WriteSuperblock(next));
+  }
+  start_ = head_ = 0;
+  next_lsn_ = 1;
+  last_crc_ = 0;
+  records_.clear();
+  co_return absl::OkStatus();
+}
+
+// The record that goes on from head_, next_lsn_ and last_crc_, if it is at `position`.
+Task<absl::StatusOr<LogRecord>> WriteLog::ReadRecord(Window& window, uint64_t position) {
+  LogRecord record;
+  const std::byte* block = co_await window.Block(position);
+  absl::StatusOr<LogRecordHeader> header =
+      ParseLogRecordHeader(BlockView(block), &record.crc);
+  if (!header.ok()) co_return header.status();
+  const uint64_t blocks = 1 + header->block_crcs.size();
+  if (header->log_id != superblock_.log_id || header->lsn != next_lsn_ ||
+      header->previous_crc != last_crc_ || header->epoch < epoch_ ||
+      position % ring_blocks_ + blocks > ring_blocks_) {
+    co_return absl::NotFoundError("not the next record");
+  }
+  for (uint64_t i = 1; i < blocks; ++i) {
+    const std::byte* data = co_await window.Block(position + i);
+    if (options_.sabotage == Sabotage::kNoCrcCheck) continue;
+    if (Crc32c(data, kBlockBytes) != header->block_crcs[i - 1]) {
+      co_return absl::DataLossError("record data has a wrong checksum");
+    }
+  }
+  epoch_ = header->epoch;
+  record.lsn = header->lsn;
+  record.position = position;
+  record.blocks = blocks;
+  record.first_sequence = header->first_sequence;
+  record.ops = std::move(header->ops);
+  record.crcs = std::move(header->block_crcs);
+  record.previous_crc = header->previous_crc;
+  record.written = true;
+  record.appended = scheduler_->Now();
+  co_return record;
+}
+
+// Whether one of the blocks where the record after the missing one could be says that the missing
+// one was flushed.
+Task<bool> WriteLog::DamageFollows(Window& window, uint64_t position) {
+  const uint64_t end =
+      std::min(position + kMaxOpBlocks + 2, position - position % ring_blocks_ + ring_blocks_);
+  for (; position < end; ++position) {
+    const std::byte* block = co_await window.Block(position);
+    const absl::StatusOr<LogRecordHeader> header =
+        ParseLogRecordHeader(BlockView(block), nullptr);
+    if (header.ok() && header->log_id == superblock_.log_id && header->durable_lsn >= next_lsn_) {
+      co_return true;
+    }
+  }
+  co_return false;
+}
+
+Task<absl::Status> WriteLog::Replay(LogSuperblock superblock,
+                                    std::function<absl::Status(const LogRecord&)> sink) {
+  superblock_ = superblock;
+  start_ = head_ = superblock.start;
+  next_lsn_ = superblock.next_lsn;
+  last_crc_ = superblock.previous_crc;
+  released_ = superblock.uploaded;
+  Window window(this);
+  for (;;) {
+    const uint64_t wrapped = PlaceFor(head_, ring_blocks_);
+    absl::StatusOr<LogRecord> record = co_await ReadRecord(window, head_);
+    if (!record.ok() && wrapped != head_) record = co_await ReadRecord(window, wrapped);
+    if (absl::IsUnimplemented(record.status())) co_return record.status();
+    if (!record.ok() || record->position + record->blocks - start_ > ring_blocks_) break;
+    head_ = record->position + record->blocks;
+    next_lsn_ = record->lsn + 1;
+    last_crc_ = record->crc;
+    CO_RETURN_IF_ERROR(sink(*record));
+    records_.push_back(std::move(*record));
+  }
+  bool damage = co_await DamageFollows(window, head_);
+  if (!damage) damage = co_await DamageFollows(window, PlaceFor(head_, ring_blocks_));
+  if (damage) {
+    co_return absl::DataLossError(absl::StrCat(
+        "record ", next_lsn_, " of the write log was flushed and is damaged; the log's disk has "
+        "lost data. Writes behind it are gone"));
+  }
+  co_return absl::OkStatus();
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/engine/map_writer.h"
+
+#include <algorithm>
+
+#include "drivers/object/format/crc32c.h"
+
+namespace diskd::object {
+
+Task<absl::StatusOr<PagePointer>> MapWriter::Merge(PagePointer root, uint64_t size_blocks,
+                                                   const BlockMap<BlockLocation>& changes,
+                                                   const Moves& moves) {
+  for (const auto& [lba, move] : moves) changes_.SetData(lba, {move.to, true, move.from});
+  for (const auto& [lba, entry] : changes) {
+    if (entry.zero) {
+      changes_.SetZero(lba, entry.blocks, {});
+    } else {
+      changes_.SetData(lba, {entry.value, false, {}});
+    }
+  }
+  if (changes_.empty()) co_return root;
+  uint8_t level = RootLevel(fanout_bits_, size_blocks);
+  if (!root.hole()) {
+    const absl::StatusOr<std::shared_ptr<const MapPage>> page =
+        co_await tree_->Load(Lane::kUpload, root);
+    if (!page.ok()) co_return page.status();
+    level = std::max(level, (*page)->level);
+  }
+  absl::StatusOr<PagePointer> result = co_await Node(root, level, 0);
+  if (!result.ok()) co_return result.status();
+  CO_RETURN_IF_ERROR(co_await PutObject());
+  co_return *result;
+}
+
+Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level, uint64_t index) {
+  MapPage page;
+  page.level = level;
+  page.fanout_bits = fanout_bits_;
+  page.index = index;
+  const size_t fanout = size_t{1} << fanout_bits_;
+  if (level == 0) {
+    page.blocks.resize(fanout);
+  } else {
+    page.pages.resize(fanout);
+  }
+  bool changed = false;
+  if (!old.hole()) {
+    const absl::StatusOr<std::shared_ptr<const MapPage>> loaded =
+        co_await tree_->Load(Lane::kUpload, old);
+    if (!loaded.ok()) co_return loaded.status();
+    if ((*loaded)->level == level) {
+      page = **loaded;
+    } else {
+      // The volume has grown: the old root becomes the first child.
+      page.pages[0] = old;
+      changed = true;
+    }
+  }
+  const Lba first = index * PageSpan(fanout_bits_, level);
+  if (level == 0) {
+    changed |= ApplyToLeaf(page, first);
+    if (options_.sabotage == Sabotage::kMapPageLost && ++leaves_ % 3 == 0) co_return old;
+  } else {
+    const absl::StatusOr<bool> applied = co_await ApplyToInner(page, first);
+    if (!applied.ok()) co_return applied.status();
+    changed |= *applied;
+  }
+  if (!changed) co_return old;
+  const bool empty =
+      level == 0 ? std::all_of(page.blocks.begin(), page.blocks.end(),
+                               [](const BlockLocation& b) { return b.hole(); })
+                 : std::all_of(page.pages.begin(), page.pages.end(),
+                               [](const PagePointer& p) { return p.hole(); });
+  if (empty) co_return PagePointer{};
+  co_return co_await Emit(page);
+}
+
+bool MapWriter::ApplyToLeaf(MapPage& page, Lba first) {
+  bool changed = false;
+  const Lba end = first + page.blocks.size();
+  for (auto it = changes_.FirstBehind(first); it != changes_.end() && it->first < end; ++it) {
+    const Lba from = std::max(first, it->first);
+    const Lba to = std::min(end, it->first + it->second.blocks);
+    for (Lba lba = from; lba < to; ++lba) {
+      BlockLocation& slot = page.blocks[lba - first];
+      const Change& change = it->second.value;
+      if (change.conditional && slot != change.from) continue;
+      const BlockLocation next = it->second.zero ? BlockLocation{} : change.to;
+      changed |= change.conditional || slot != next;
+      slot = next;
+    }
+  }
+  return changed;
+}
+
+Task<absl::StatusOr<bool>> MapWriter::ApplyToInner(MapPage& page, Lba first) {
+  bool changed = false;
+  const uint64_t child = PageSpan(fanout_bits_, page.level - 1);
+  for (size_t slot = 0; slot < page.pages.size(); ++slot) {
+    const Lba begin = first + slot * child;
+    const auto it = changes_.FirstBehind(begin);
+    if (it == changes_.end()) break;
+    if (it->first >= begin + child) {
+      slot = std::min<uint64_t>((it->first - first) / child, page.pages.size()) - 1;
+      continue;
+    }
+    PagePointer next;
+    const bool all_zero =
+        it->second.zero && it->first <= begin && it->first + it->second.blocks >= begin + child;
+    if (!all_zero) {
+      absl::StatusOr<PagePointer> merged =
+          co_await Node(page.pages[slot], page.level - 1, begin / child);
+      if (!merged.ok()) co_return merged.status();
+      next = *merged;
+    }
+    changed |= next != page.pages[slot];
+    page.pages[slot] = next;
+  }
+  co_return changed;
+}
+
+Task<absl::StatusOr<PagePointer>> MapWriter::Emit(const MapPage& page) {
+  const std::string encoded = EncodeMapPage(page);
+  if (body_.size() + encoded.size() > options_.map_object_bytes) {
+    CO_RETURN_IF_ERROR(co_await PutObject());
+  }
+  if (body_.empty()) {
+    sequence_ = (*next_side_)++;
+    body_.assign(kBlockBytes, '\0');  // the header's place
+  }
+  PagePointer pointer;
+  pointer.stream = stream_.id;
+  pointer.sequence = sequence_;
+  pointer.offset = static_cast<uint32_t>(body_.size());
+  pointer.length = static_cast<uint32_t>(encoded.size());
+  pointer.crc = Crc32c(encoded);
+  body_ += encoded;
+  co_return pointer;
+}
+
+Task<absl::Status> MapWriter::PutObject() {
+  if (body_.empty()) co_return absl::OkStatus();
+  ObjectHeader header;
+  header.kind = ObjectKind::kMap;
+  header.volume = stream_.volume;
+  header.epoch = stream_.epoch;
+  header.nonce = stream_.nonce;
+  header.sequence = sequence_;
+  const std::string encoded = EncodeObjectHeader(header);
+  body_.replace(0, encoded.size(), encoded);
+  auto body = std::make_shared<const std::string>(std::move(body_));
+  body_.clear();
+  const absl::StatusOr<ObjectHeader> there =
+      co_await store_->Create(Lane::kUpload, header, std::move(body));
+  if (!there.ok()) co_return there.status();
+  if (*there != header) co_return absl::DataLossError("the name of a map object is taken");
+  co_return absl::OkStatus();
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Settings and limits of one open volume.
+#ifndef DISKD_DRIVERS_OBJECT_ENGINE_OPTIONS_H_
+#define DISKD_DRIVERS_OBJECT_ENGINE_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace diskd::object {
+
+// Deliberate defects, each of which the simulation must find. Never set outside tests.
+enum class Sabotage : uint8_t {
+  kNone,
+  kNoCrcCheck,        // data is believed without its checksum
+  kFlushNotWaiting,   // a flush is answered before the device has flushed
+  kCollectEarly,      // an object is deleted while a snapshot still needs it
+  kUploadOutOfOrder,  // an object counts before its predecessors are stored
+  kEpochNotChecked,   // a HEAD of another owner is replaced
+  kMapPageLost,       // a checkpoint forgets a page
+  kZeroOnMissing,     // a missing object reads as zeros
+  kSealSkipped,       // a takeover does not end the old owner's stream
+};
+
+// What a flush waits for.
+enum class Durability : uint8_t {
+  kLocal,   // the local log
+  kRemote,  // the local log and the store
+};
+
+struct Options {
+  Durability durability = Durability::kLocal;
+  // An object is made of at most so many bytes of the log...
+  uint64_t object_bytes = 8 << 20;
+  // ...or of what is there so long after the first write that it contains.
+  absl::Duration upload_delay = absl::Seconds(5);
+  int uploads_in_flight = 4;
+  // A checkpoint after so many objects or so many changed blocks; both bound memory and the work
+  // of the next open.
+  int checkpoint_objects = 64;
+  uint64_t checkpoint_blocks = 128 << 10;
+  uint64_t map_object_bytes = 8 << 20;
+  uint64_t page_cache_bytes = 8 << 20;
+  // Written data kept in memory for reads and uploads; older data is read from the log.
+  uint64_t retained_log_bytes = 16 << 20;
+  // Collection: objects of which less than this share is live are copied together, at most
+  // `collect_bytes` of live data in one pass.
+  double collect_below = 0.6;
+  uint64_t collect_bytes = 32 << 20;
+  // A pass begins when so many objects were stored since the last one; 0: only on request.
+  int collect_every_objects = 256;
+  Sabotage sabotage = Sabotage::kNone;
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_ENGINE_OPTIONS_H_

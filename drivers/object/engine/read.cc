@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads: the newest of log, changes since the checkpoint, tree. Every block is checked; what is
+// missing or damaged is an error, never zeros.
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/object/engine/engine.h"
+#include "drivers/object/format/crc32c.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr int kCorruptTries = 6;
+// Blocks fetched by one GET.
+constexpr uint64_t kMaxGetBlocks = 1024;
+
+bool Follows(const BlockLocation& next, const BlockLocation& before) {
+  return next.stream == before.stream && next.sequence == before.sequence &&
+         next.block == before.block + 1;
+}
+
+}  // namespace
+
+Task<void> Engine::Read(IoRequest request) {
+  const absl::Status status = co_await ReadRange(request.lba, request.blocks, request.data);
+  request.done(failure_.ok() ? status : failure_);
+}
+
+Task<absl::Status> Engine::ReadRange(Lba lba, uint64_t blocks, std::byte* into) {
+  const ReadBarrier::Reader reader(&readers_);
+  while (blocks > 0) {
+    uint64_t run = 0;
+    const auto logged = overlay_.Find(lba, blocks);
+    const auto recent = delta_.Find(lba, logged.run);
+    const auto merging = frozen_.Find(lba, recent.run);
+    const BlockMap<BlockLocation>* map = recent.entry != nullptr ? &delta_ : &frozen_;
+    const auto& stored = recent.entry != nullptr ? recent : merging;
+    if (logged.entry != nullptr ? logged.entry->zero
+                                : stored.entry != nullptr && stored.entry->zero) {
+      run = logged.entry != nullptr ? logged.run : stored.run;
+      memset(into, 0, run * kBlockBytes);
+    } else if (logged.entry != nullptr) {
+      std::vector<LogBlock> places = LogRun(lba, blocks);
+      run = places.size();
+      CO_RETURN_IF_ERROR(co_await ReadLog(std::move(places), into));
+    } else if (stored.entry != nullptr) {
+      // Of `frozen_` only what no newer change hides.
+      const uint64_t limit = recent.entry != nullptr ? overlay_.Find(lba, blocks).run : recent.run;
+      std::vector<BlockLocation> places = ObjectRun(*map, lba, limit);
+      run = places.size();
+      CO_RETURN_IF_ERROR(co_await ReadObject(Lane::kRead, std::move(places), into));
+    } else {
+      const absl::StatusOr<uint64_t> got = co_await ReadTree(root_, lba, merging.run, into);
+      if (!got.ok()) co_return got.status();
+      run = *got;
+    }
+    lba += run;
+    blocks -= run;
+    into += run * kBlockBytes;
+  }
+  co_return absl::OkStatus();
+}
+
+std::vector<LogBlock> Engine::LogRun(Lba lba, uint64_t limit) const {
+  std::vector<LogBlock> places;
+  for (uint64_t i = 0; i < limit; ++i) {
+    const auto found = overlay_.Find(lba + i, 1);
+    if (found.entry == nullptr || found.entry->zero) break;
+    if (i > 0 && found.entry->value.position != places.back().position + 1) break;
+    places.push_back(found.entry->value);
+  }
+  return places;
+}
+
+std::vector<BlockLocation> Engine::ObjectRun(const BlockMap<BlockLocation>& map, Lba lba,
+                                             uint64_t limit) {
+  std::vector<BlockLocation> places;
+  for (uint64_t i = 0; i < limit; ++i) {
+    const auto found = map.Find(lba + i, 1);
+    if (found.entry == nullptr || found.entry->zero) break;
+    if (i > 0 && !Follows(found.entry->value, places.back())) break;
+    places.push_back(found.entry->value);
+  }
+  return places;
+}
+
+Task<absl::StatusOr<uint64_t>> Engine::ReadTree(PagePointer root, Lba lba, uint64_t limit,
+                                                std::byte* into) {
+  std::vector<BlockLocation> places;
+  while (places.size() < std::min(limit, kMaxGetBlocks)) {
+    const absl::StatusOr<MapTree::Found> found =
+        co_await tree_.Find(root, lba + places.size(), limit - places.size());
+    if (!found.ok()) co_return found.status();
+    if (places.empty() && found->location.hole()) {
+      memset(into, 0, found->run * kBlockBytes);
+      co_return found->run;
+    }
+    if (found->location.hole()) break;
+    if (!places.empty() && !Follows(found->location, places.back())) break;
+    places.push_back(found->location);
+  }
+  const uint64_t run = places.size();
+  CO_RETURN_IF_ERROR(co_await ReadObject(Lane::kRead, std::move(places), into));
+  co_return run;
+}
+
+Task<absl::Status> Engine::ReadLog(std::vector<LogBlock> places, std::byte* into) {
+  CO_RETURN_IF_ERROR(co_await log_.Read(places[0].position, places.size(), into));
+  if (options_.sabotage == Sabotage::kNoCrcCheck) co_return absl::OkStatus();
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (Crc32c(into + i * kBlockBytes, kBlockBytes) != places[i].crc) {
+      co_return absl::DataLossError(absl::StrCat("block ", places[i].position,
+                                                 " of the write log is damaged"));
+    }
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Engine::ReadObject(Lane lane, std::vector<BlockLocation> places,
+                                      std::byte* into) {
+  const BlockLocation& first = places[0];
+  const Stream* stream = head_.head().FindStream(first.stream);
+  if (stream == nullptr) {
+    co_return absl::DataLossError(absl::StrCat("data is in unknown stream ", first.stream));
+  }
+  const std::string name =
+      ObjectName(stream->volume, stream->epoch, stream->nonce, first.sequence);
+  const uint64_t bytes = places.size() * kBlockBytes;
+  for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
+    const absl::StatusOr<GetResult> got =
+        co_await store_.Get(lane, name, ByteRange{first.block * uint64_t{kBlockBytes}, bytes});
+    if (absl::IsNotFound(got.status())) {
+      if (options_.sabotage == Sabotage::kZeroOnMissing) {
+        memset(into, 0, bytes);
+        co_return absl::OkStatus();
+      }
+      co_return absl::DataLossError(absl::StrCat("object ", name, " is missing"));
+    }
+    if (!got.ok()) co_return got.status();
+    bool good = got->body.size() == bytes;
+    for (size_t i = 0; good && i < places.size(); ++i) {
+      good = options_.sabotage == Sabotage::kNoCrcCheck ||
+             Crc32c(absl::string_view(got->body).substr(i * kBlockBytes, kBlockBytes)) ==
+                 places[i].crc;
+    }
+    if (!good) continue;
+    memcpy(into, got->body.data(), bytes);
+    co_return absl::OkStatus();
+  }
+  co_return absl::DataLossError(absl::StrCat("object ", name, " is damaged"));
+}
+
+}  // namespace diskd::object

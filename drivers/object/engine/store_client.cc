@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/engine/store_client.h"
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+constexpr absl::Duration kLongestPause = absl::Seconds(10);
+constexpr absl::Duration kLongestRetryAfter = absl::Seconds(60);
+constexpr int kAbsentTries = 3;
+// A transport may flip bits that its own checksums miss.
+constexpr int kCorruptTries = 6;
+
+bool Passes(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kResourceExhausted:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Task<void> StoreClient::Pause(int attempt, absl::Status status) {
+  ++counters_.retries;
+  absl::Duration pause = std::min(kLongestPause, kFirstPause * (1 << std::min(attempt, 10)));
+  pause = pause / 2 + pause * (static_cast<double>(scheduler_->Random() % 1000) / 2000);
+  uint64_t milliseconds = 0;
+  const auto asked = status.GetPayload(kRetryAfterPayload);
+  if (asked.has_value() && absl::SimpleAtoi(std::string(*asked), &milliseconds)) {
+    pause = std::max(pause, std::min(kLongestRetryAfter, absl::Milliseconds(milliseconds)));
+  }
+  co_await Sleep(scheduler_, pause);
+}
+
+Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
+                                            std::shared_ptr<const std::string> body,
+                                            PutCondition condition) {
+  for (int attempt = 0;; ++attempt) {
+    ++counters_.puts;
+    counters_.put_bytes += body->size();
+    Completion<absl::StatusOr<Etag>> done;
+    store_->Put(lane, name, body, condition, done.Callback());
+    absl::StatusOr<Etag> result = co_await done;
+    if (result.ok() || !Passes(result.status())) co_return result;
+    co_await Pause(attempt, result.status());
+  }
+}
+
+Task<absl::StatusOr<GetResult>> StoreClient::Get(Lane lane, std::string name,
+                                                 std::optional<ByteRange> range) {
+  int absent = 0;
+  for (int attempt = 0;; ++attempt) {
+    ++counters_.gets;
+    Completion<absl::StatusOr<GetResult>> done;
+    store_->Get(lane, name, range, done.Callback());
+    absl::StatusOr<GetResult> result = co_await done;
+    if (result.ok()) counters_.get_bytes += result->body.size();
+    if (absl::IsNotFound(result.status()) && ++absent < kAbsentTries) {
+      co_await Pause(0, result.status());
+      continue;
+    }
+    if (result.ok() || !Passes(result.status())) co_return result;
+    co_await Pause(attempt, result.status());
+  }
+}
+
+Task<absl::StatusOr<ListResult>> StoreClient::List(Lane lane, std::string prefix,
+                                                   std::string after) {
+  for (int attempt = 0;; ++attempt) {
+    ++counters_.lists;
+    Completion<absl::StatusOr<ListResult>> done;
+    store_->List(lane, prefix, after, done.Callback());
+    absl::StatusOr<ListResult> result = co_await done;
+    if (result.ok() || !Passes(result.status())) co_return result;
+    co_await Pause(attempt, result.status());
+  }
+}
+
+Task<absl::Status> StoreClient::Delete(Lane lane, std::string name) {
+  for (int attempt = 0;; ++attempt) {
+    ++counters_.deletes;
+    Completion<absl::Status> done;
+    store_->Delete(lane, name, done.Callback());
+    absl::Status status = co_await done;
+    if (status.ok() || !Passes(status)) co_return status;
+    co_await Pause(attempt, status);
+  }
+}
+
+Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume, uint64_t epoch,
+                                                          uint64_t nonce, uint32_t sequence) {
+  const std::string name = ObjectName(volume, epoch, nonce, sequence);
+  absl::Status problem;
+  uint64_t want = kHeaderFetchBytes;
+  for (int attempt = 0; attempt < kCorruptTries;) {
+    absl::StatusOr<GetResult> got = co_await Get(lane, name, ByteRange{0, want});
+    if (!got.ok()) co_return got.status();
+    const absl::StatusOr<uint32_t> length = ParseObjectHeaderLength(got->body);
+    if (length.ok() && *length > want) {
+      want = *length;
+      continue;
+    }
+    absl::StatusOr<ObjectHeader> header = ParseObjectHeader(got->body);
+    if (header.ok() && (header->volume != volume || header->epoch != epoch ||
+                        header->nonce != nonce || header->sequence != sequence)) {
+      header = absl::DataLossError("is another object's");
+    }
+    if (header.ok() || absl::IsUnimplemented(header.status())) co_return header;
+    problem = header.status();
+    want = kHeaderFetchBytes;
+    co_await Pause(attempt++, problem);
+  }
+  co_return absl::DataLossError(absl::StrCat("object ", name, ": ", problem.message()));
+}
+
+Task<absl::StatusOr<ObjectHeader>> StoreClient::Create(Lane lane, ObjectHeader header,
+                                                       std::shared_ptr<const std::string> body) {
+  const std::string name =
+      ObjectName(header.volume, header.epoch, header.nonce, header.sequence);
+  for (int attempt = 0; attempt < kAbsentTries; ++attempt) {
+    const absl::StatusOr<Etag> put = co_await Put(lane, name, body, PutCondition::IfAbsent());
+    if (put.ok()) co_return header;
+    if (!absl::IsFailedPrecondition(put.status())) co_return put.status();
+    absl::StatusOr<ObjectHeader> there =
+        co_await GetHeader(lane, header.volume, header.epoch, header.nonce, header.sequence);
+    if (!absl::IsNotFound(there.status())) co_return there;
+  }
+  co_return absl::DataLossError(absl::StrCat(
+      "the store says both that ", name, " exists and that it doesn't; it is not usable"));
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From the log to the store: objects are cut from consecutive records, stored in parallel, and
+// count only as a gap-free run. Everything the store shows is a prefix of what was written.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/object/engine/batch.h"
+#include "drivers/object/engine/engine.h"
+#include "drivers/object/format/crc32c.h"
+
+namespace diskd::object {
+namespace {
+
+// So many checkpoints' worth of objects may wait for the current checkpoint.
+constexpr int kCheckpointLag = 2;
+
+}  // namespace
+
+void Engine::ArmUploadTimer() {
+  const LogRecord* oldest = log_.Find(cut_lsn_);
+  if (upload_timer_ || oldest == nullptr) return;
+  upload_timer_ = true;
+  const absl::Duration age = environment_.scheduler->Now() - oldest->appended;
+  environment_.scheduler->After(
+      std::max(absl::ZeroDuration(), options_.upload_delay - age),
+      [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (alive.expired()) return;
+        upload_timer_ = false;
+        upload_work_.Notify();
+      });
+}
+
+bool Engine::CutNow() const {
+  if (cut_lsn_ > log_.written_lsn()) return false;
+  if (objects_since_checkpoint_ >= kCheckpointLag * options_.checkpoint_objects) return false;
+  const LogRecord* oldest = log_.Find(cut_lsn_);
+  if (oldest->first_sequence <= urgent_sequence_ || log_.full()) return true;
+  if (environment_.scheduler->Now() - oldest->appended >= options_.upload_delay) return true;
+  const LogRecord* newest = log_.Find(log_.written_lsn());
+  return (newest->position - oldest->position) * kBlockBytes >= options_.object_bytes;
+}
+
+Task<void> Engine::UploadLoop() {
+  while (failure_.ok()) {
+    if (!CutNow() || static_cast<int>(uploading_.size()) >= options_.uploads_in_flight) {
+      co_await upload_work_.Wait();
+      continue;
+    }
+    std::shared_ptr<Batch> batch = Cut();
+    uploading_.push_back(batch);
+    ArmUploadTimer();
+    tasks_.Spawn(Upload(std::move(batch)));
+  }
+}
+
+std::shared_ptr<Engine::Batch> Engine::Cut() {
+  const uint64_t limit = options_.object_bytes / kBlockBytes;
+  uint64_t last = cut_lsn_;
+  uint64_t boundary = 0;  // of a flush, in the second half of the object
+  uint64_t blocks = 0;
+  bool complete = false;
+  for (uint64_t lsn = cut_lsn_; lsn <= log_.written_lsn(); ++lsn) {
+    const LogRecord* record = log_.Find(lsn);
+    blocks += record->blocks - 1;
+    if (lsn > cut_lsn_ && blocks > limit) {
+      complete = true;
+      break;
+    }
+    last = lsn;
+    if (record->boundary && blocks >= limit / 2) boundary = lsn;
+  }
+  if (complete && boundary != 0) last = boundary;
+
+  BlockMap<LogBlock> live;
+  auto batch = std::make_shared<Batch>();
+  ObjectHeader& header = batch->header;
+  header.first_sequence = log_.Find(cut_lsn_)->first_sequence;
+  for (uint64_t lsn = cut_lsn_; lsn <= last; ++lsn) {
+    const LogRecord* record = log_.Find(lsn);
+    uint64_t block = 0;
+    for (const LogOp& op : record->ops) {
+      if (op.kind == OpKind::kZero) live.SetZero(op.lba, op.blocks, {});
+      for (uint64_t i = 0; op.kind == OpKind::kWrite && i < op.blocks; ++i, ++block) {
+        live.SetData(op.lba + i, {record->position + 1 + block, record->crcs[block], 0});
+      }
+    }
+    header.last_sequence = record->last_sequence();
+  }
+  cut_lsn_ = last + 1;
+  for (const auto& [lba, entry] : live) {
+    const OpKind kind = entry.zero ? OpKind::kZero : OpKind::kWrite;
+    LogOp* before = header.extents.empty() ? nullptr : &header.extents.back();
+    if (before != nullptr && before->kind == kind && before->lba + before->blocks == lba) {
+      before->blocks += entry.blocks;
+    } else {
+      header.extents.push_back({kind, lba, entry.blocks});
+    }
+    if (entry.zero) continue;
+    header.block_crcs.push_back(entry.value.crc);
+    batch->sources.push_back(entry.value);
+  }
+  header.kind = ObjectKind::kData;
+  header.volume = volume_;
+  header.epoch = stream_.epoch;
+  header.nonce = stream_.nonce;
+  header.sequence = next_object_++;
+  header.confirmed = confirmed_;
+  return batch;
+}
+
+Task<absl::Status> Engine::FillBody(const Batch& batch, std::string& body) {
+  AlignedBuffer buffer(kMaxOpBlocks);
+  size_t at = 0;
+  while (at < batch.sources.size()) {
+    size_t run = 1;
+    while (at + run < batch.sources.size() && run < kMaxOpBlocks &&
+           batch.sources[at + run].position == batch.sources[at].position + run) {
+      ++run;
+    }
+    CO_RETURN_IF_ERROR(co_await log_.Read(batch.sources[at].position, run, buffer.block(0)));
+    for (size_t i = 0; i < run; ++i) {
+      if (Crc32c(buffer.block(i), kBlockBytes) != batch.sources[at + i].crc &&
+          options_.sabotage != Sabotage::kNoCrcCheck) {
+        co_return absl::DataLossError("a block of the write log is damaged before its upload");
+      }
+    }
+    body.append(reinterpret_cast<const char*>(buffer.block(0)), run * kBlockBytes);
+    at += run;
+  }
+  co_return absl::OkStatus();
+}
+
+Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
+  auto body = std::make_shared<std::string>(EncodeObjectHeader(batch->header));
+  body->reserve(body->size() + batch->sources.size() * kBlockBytes);
+  const absl::Status filled = co_await FillBody(*batch, *body);
+  if (!filled.ok()) {
+    Fail(filled);
+    co_return;
+  }
+  const absl::StatusOr<ObjectHeader> there =
+      co_await store_.Create(Lane::kUpload, batch->header, std::move(body));
+  if (!there.ok()) {
+    Fail(there.status());
+    co_return;
+  }
+  if (*there != batch->header) {
+    Fail(there->kind == ObjectKind::kSeal
+             ? absl::FailedPreconditionError(
+                   absl::StrCat("epoch ", stream_.epoch, " of volume ", volume_.Hex(),
+                                " is sealed: another node has taken the volume over"))
+             : absl::DataLossError("the name of a data object is taken"));
+    co_return;
+  }
+  batch->stored = true;
+  ApplyUploaded();
+}
+
+void Engine::ApplyUploaded() {
+  if (!failure_.ok()) return;
+  if (options_.sabotage == Sabotage::kUploadOutOfOrder) {
+    for (auto it = uploading_.begin(); it != uploading_.end();) {
+      const std::shared_ptr<Batch> batch = *it;
+      it = batch->stored ? uploading_.erase(it) : std::next(it);
+      if (batch->stored) Apply(*batch);
+    }
+  }
+  while (!uploading_.empty() && uploading_.front()->stored) {
+    const std::shared_ptr<Batch> batch = uploading_.front();
+    uploading_.pop_front();
+    Apply(*batch);
+  }
+  upload_work_.Notify();
+  progress_.Notify();
+}
+
+void Engine::Apply(const Batch& batch) {
+  const ObjectHeader& header = batch.header;
+  AddToDelta(stream_.id, header);
+  for (const LogOp& extent : header.extents) {
+    overlay_.EraseIf(extent.lba, extent.blocks, [&header](const LogBlock& place) {
+      return place.sequence <= header.last_sequence;
+    });
+  }
+  confirmed_ = header.sequence;
+  uploaded_sequence_ = header.last_sequence;
+  ++objects_since_checkpoint_;
+  ++objects_since_collect_;
+  log_.Release(uploaded_sequence_);
+}
+
+void Engine::AddToDelta(uint16_t stream, const ObjectHeader& header) {
+  uint64_t block = ObjectHeaderBytes(header) / kBlockBytes;
+  size_t index = 0;
+  for (const LogOp& extent : header.extents) {
+    if (extent.kind == OpKind::kZero) delta_.SetZero(extent.lba, extent.blocks, {});
+    for (uint64_t i = 0; extent.kind == OpKind::kWrite && i < extent.blocks; ++i) {
+      delta_.SetData(extent.lba + i, {stream, static_cast<uint16_t>(block++), header.sequence,
+                                      header.block_crcs[index++]});
+    }
+  }
+}
+
+Task<absl::Status> Engine::WaitUploaded(WriteSequence target) {
+  urgent_sequence_ = std::max(urgent_sequence_, target);
+  upload_work_.Notify();
+  while (uploaded_sequence_ < target && failure_.ok()) co_await progress_.Wait();
+  co_return failure_;
+}
+
+}  // namespace diskd::object

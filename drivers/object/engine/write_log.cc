@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/engine/write_log.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/object/format/crc32c.h"
+
+namespace diskd::object {
+namespace {
+
+// More in flight would only make records smaller.
+constexpr int kMaxRecordsInFlight = 2;
+// The superblock moves when so much of the ring can be given back.
+constexpr uint64_t kAdvanceFraction = 8;
+// A record takes at most this part of the ring, unless a single write is larger.
+constexpr uint64_t kRecordFraction = 4;
+
+}  // namespace
+
+WriteLog::WriteLog(LogDevice* device, Scheduler* scheduler, const Options& options,
+                   ReadBarrier* readers, Observer observer)
+    : device_(device),
+      scheduler_(scheduler),
+      options_(options),
+      readers_(readers),
+      observer_(std::move(observer)),
+      ring_blocks_(device->size_bytes() / kBlockBytes - kLogRingStart / kBlockBytes) {}
+
+uint64_t WriteLog::ByteOffset(uint64_t position) const {
+  return kLogRingStart + position % ring_blocks_ * kBlockBytes;
+}
+
+// A record is in one piece: where it doesn't fit before the ring's end, it begins at its start.
+uint64_t WriteLog::PlaceFor(uint64_t position, uint64_t blocks) const {
+  const uint64_t offset = position % ring_blocks_;
+  return offset + blocks <= ring_blocks_ ? position : position + ring_blocks_ - offset;
+}
+
+void WriteLog::Begin(uint64_t epoch, WriteSequence next, WriteSequence uploaded) {
+  epoch_ = epoch;
+  next_sequence_ = next;
+  written_lsn_ = next_lsn_ - 1;
+  written_sequence_ = next - 1;
+  released_ = uploaded;
+}
+
+void WriteLog::Append(const LogOp& op, const std::byte* data, bool fua, Done done) {
+  if (!failure_.ok()) return done(failure_);
+  pending_.push_back({op, data, fua, std::move(done)});
+  ++next_sequence_;
+  Pump();
+}
+
+void WriteLog::Pump() {
+  while (failure_.ok() && !pending_.empty() && in_flight_ < kMaxRecordsInFlight) {
+    if (!BuildRecord()) return;
+  }
+}
+
+bool WriteLog::BuildRecord() {
+  const uint64_t limit = std::min(kMaxOpBlocks, ring_blocks_ / kRecordFraction);
+  size_t count = 0;
+  uint64_t data_blocks = 0;
+  for (; count < pending_.size(); ++count) {
+    const LogOp& op = pending_[count].op;
+    const uint64_t more = op.kind == OpKind::kWrite ? op.blocks : 0;
+    if (!LogRecordFits(count + 1, data_blocks + more)) break;
+    if (count > 0 && data_blocks + more > limit) break;
+    data_blocks += more;
+  }
+  const uint64_t blocks = data_blocks + 1;
+  const uint64_t place = PlaceFor(head_, blocks);
+  if (place + blocks - start_ > ring_blocks_) {
+    full_ = true;
+    MaybeAdvance();
+    observer_.on_full();
+    return false;
+  }
+  full_ = false;
+  Waiting waiting;
+  waiting.ops.assign(std::make_move_iterator(pending_.begin()),
+                     std::make_move_iterator(pending_.begin() + count));
+  pending_.erase(pending_.begin(), pending_.begin() + count);
+  LogRecord record;
+  record.lsn = next_lsn_++;
+  record.position = place;
+  record.blocks = blocks;
+  record.first_sequence = next_sequence_ - pending_.size() - count;
+  record.previous_crc = last_crc_;
+  record.appended = scheduler_->Now();
+  record.buffer = AlignedBuffer(blocks);
+  Fill(record, waiting.ops);
+  last_crc_ = record.crc;
+  head_ = place + blocks;
+  ++in_flight_;
+  retained_bytes_ += record.buffer.bytes();
+  waiting_.push_back(std::move(waiting));
+  records_.push_back(std::move(record));
+  const LogRecord& added = records_.back();
+  device_->Write(ByteOffset(place), added.buffer.span(),
+                 [this, alive = std::weak_ptr<bool>(alive_), lsn = added.lsn](absl::Status status) {
+                   if (!alive.expired()) OnRecordWritten(lsn, status);
+                 });
+  return true;
+}
+
+void WriteLog::Fill(LogRecord& record, const std::vector<PendingOp>& ops) {
+  uint64_t block = 1;
+  for (const PendingOp& pending : ops) {
+    record.ops.push_back(pending.op);
+    if (pending.op.kind != OpKind::kWrite) continue;
+    memcpy(record.buffer.block(block), pending.data, pending.op.blocks * kBlockBytes);
+    for (uint64_t i = 0; i < pending.op.blocks; ++i, ++block) {
+      record.crcs.push_back(Crc32c(record.buffer.block(block), kBlockBytes));
+    }
+  }
+  LogRecordHeader header;
+  header.log_id = superblock_.log_id;
+  header.epoch = epoch_;
+  header.lsn = record.lsn;
+  header.durable_lsn = durable_lsn_;
+  header.previous_crc = record.previous_crc;
+  header.first_sequence = record.first_sequence;
+  header.ops = record.ops;
+  header.block_crcs = record.crcs;
+  const std::string encoded = EncodeLogRecordHeader(header, &record.crc);
+  memcpy(record.buffer.block(0), encoded.data(), kBlockBytes);
+}
+
+void WriteLog::OnRecordWritten(uint64_t lsn, const absl::Status& status) {
+  --in_flight_;
+  if (!status.ok()) return Fail(status);
+  if (!failure_.ok()) return;
+  records_[lsn - records_.front().lsn].written = true;
+  AnswerWritten();
+  StartFlush();
+  Pump();
+}
+
+void WriteLog::AnswerWritten() {
+  while (!waiting_.empty()) {
+    LogRecord& record = records_[written_lsn_ + 1 - records_.front().lsn];
+    if (!record.written) return;
+    ++written_lsn_;
+    written_sequence_ = record.last_sequence();
+    observer_.on_written(record);
+    Retain(record);
+    Waiting waiting = std::move(waiting_.front());
+    waiting_.pop_front();
+    for (PendingOp& op : waiting.ops) {
+      if (op.fua && options_.sabotage != Sabotage::kFlushNotWaiting) {
+        flush_waiters_.push_back({written_sequence_, std::move(op.done)});
+      } else {
+        op.done(absl::OkStatus());
+      }
+    }
+  }
+}
+
+void WriteLog::Retain(LogRecord& record) {
+  while (retained_bytes_ > options_.retained_log_bytes) {
+    retained_from_ = std::max(retained_from_, records_.front().lsn);
+    if (retained_from_ > record.lsn) return;
+    LogRecord& oldest = records_[retained_from_++ - records_.front().lsn];
+    retained_bytes_ -= oldest.buffer.bytes();
+    oldest.buffer.Reset();
+  }
+}
+
+void WriteLog::Flush(Done done) {
+  if (!failure_.ok()) return done(failure_);
+  const WriteSequence target = next_sequence_ - 1;
+  if (!records_.empty()) records_.back().boundary = true;
+  if (options_.sabotage == Sabotage::kFlushNotWaiting) return done(absl::OkStatus());
+  if (target <= durable_sequence_) return done(absl::OkStatus());
+  flush_waiters_.push_back({target, std::move(done)});
+  StartFlush();
+}
+
+void WriteLog::StartFlush() {
+  if (flushing_ || !failure_.ok() || flush_waiters_.empty()) return;
+  const bool useful =
+      std::any_of(flush_waiters_.begin(), flush_waiters_.end(),
+                  [this](const FlushWaiter& w) { return w.sequence <= written_sequence_; });
+  if (!useful) return;
+  flushing_ = true;
+  device_->Flush([this, alive = std::weak_ptr<bool>(alive_),
+                  lsn = written_lsn_, sequence = written_sequence_](absl::Status status) {
+    if (alive.expired()) return;
+    flushing_ = false;
+    if (!status.ok()) return Fail(status);
+    if (!failure_.ok()) return;
+    durable_lsn_ = lsn;
+    durable_sequence_ = sequence;
+    AnswerFlushed();
+    StartFlush();
+  });
+}
+
+void WriteLog::AnswerFlushed() {
+  std::deque<FlushWaiter> waiters;
+  waiters.swap(flush_waiters_);
+  for (FlushWaiter& waiter : waiters) {
+    if (waiter.sequence <= durable_sequence_) {
+      waiter.done(absl::OkStatus());
+    } else {
+      flush_waiters_.push_back(std::move(waiter));
+    }
+  }
+}
+
+void WriteLog::Fail(const absl::Status& status) {
+  if (!failure_.ok()) return;
+  failure_ = status;
+  std::deque<Waiting> waiting = std::move(waiting_);
+  std::deque<PendingOp> pending = std::move(pending_);
+  std::deque<FlushWaiter> flushes = std::move(flush_waiters_);
+  for (Waiting& record : waiting) {
+    for (PendingOp& op : record.ops) op.done(status);
+  }
+  for (PendingOp& op : pending) op.done(status);
+  for (FlushWaiter& waiter : flushes) waiter.done(status);
+  observer_.on_failure(status);
+}
+
+void WriteLog::Release(WriteSequence uploaded) {
+  released_ = std::max(released_, uploaded);
+  MaybeAdvance();
+}
+
+void WriteLog::MaybeAdvance() {
+  if (advancing_ || !failure_.ok() || records_.empty()) return;
+  uint64_t blocks = 0;
+  for (const LogRecord& record : records_) {
+    if (record.last_sequence() > released_ || record.lsn > written_lsn_) break;
+    blocks = record.position + record.blocks - start_;
+    if (blocks >= ring_blocks_ / kAdvanceFraction) break;
+  }
+  if (blocks == 0 || (!full_ && blocks < ring_blocks_ / kAdvanceFraction)) return;
+  advancing_ = true;
+  tasks_.Spawn(Advance());
+}
+
+Task<void> WriteLog::Advance() {
+  LogSuperblock next = superblock_;
+  ++next.generation;
+  next.uploaded = released_;
+  size_t count = 0;
+  while (count < records_.size() && records_[count].last_sequence() <= released_ &&
+         records_[count].lsn <= written_lsn_) {
+    ++count;
+  }
+  const LogRecord& last = records_[count - 1];
+  next.start = last.position + last.blocks;
+  next.next_lsn = last.lsn + 1;
+  next.previous_crc = last.crc;
+  co_await readers_->WaitForReaders();
+  const absl::Status status = co_await WriteSuperblock(next);
+  advancing_ = false;
+  if (!status.ok()) {
+    Fail(status);
+    co_return;
+  }
+  for (size_t i = 0; i < count; ++i) {
+    retained_bytes_ -= records_.front().buffer.bytes();
+    records_.pop_front();
+  }
+  start_ = next.start;
+  Pump();
+  MaybeAdvance();
+}
+
+Task<absl::Status> WriteLog::WriteSuperblock(const LogSuperblock& superblock) {
+  AlignedBuffer block(1);
+  const std::string encoded = EncodeLogSuperblock(superblock);
+  memcpy(block.block(0), encoded.data(), kBlockBytes);
+  Completion<absl::Status> written;
+  device_->Write(superblock.generation % 2 * kBlockBytes, block.span(), written.Callback());
+  CO_RETURN_IF_ERROR(co_await written);
+  Completion<absl::Status> flushed;
+  device_->Flush(flushed.Callback());
+  CO_RETURN_IF_ERROR(co_await flushed);
+  superblock_ = superblock;
+  co_return absl::OkStatus();
+}
+
+const LogRecord* WriteLog::Find(uint64_t lsn) const {
+  if (records_.empty() || lsn < records_.front().lsn || lsn > records_.back().lsn) return nullptr;
+  return &records_[lsn - records_.front().lsn];
+}
+
+Task<absl::Status> WriteLog::Read(uint64_t position, uint64_t blocks, std::byte* into) {
+  auto behind = std::upper_bound(
+      records_.begin(), records_.end(), position,
+      [](uint64_t wanted, const LogRecord& record) { return wanted < record.position; });
+  if (behind != records_.begin()) {
+    const LogRecord& record = *std::prev(behind);
+    if (!record.buffer.empty() && position + blocks <= record.position + record.blocks) {
+      memcpy(into, record.buffer.block(position - record.position), blocks * kBlockBytes);
+      co_return absl::OkStatus();
+    }
+  }
+  Completion<absl::Status> done;
+  device_->Read(ByteOffset(position), {into, blocks * kBlockBytes}, done.Callback());
+  co_return co_await done;
+}
+
+}  // namespace diskd::object

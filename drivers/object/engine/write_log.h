@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The local write log of a volume: a ring of records on a LogDevice. Writes are answered in their
+// order when their record, and every earlier one, is written; flushes when the device has flushed
+// after that. Concurrent writes share records, concurrent flushes share device flushes.
+//
+// Space is given back by Release() when writes are in the store; the ring never overwrites a
+// record that the superblock on the device still counts.
+//
+// Scheduler's thread only. After a failed device write or flush the log is dead: everything in it
+// and everything later fails with that status.
+#ifndef DISKD_DRIVERS_OBJECT_ENGINE_WRITE_LOG_H_
+#define DISKD_DRIVERS_OBJECT_ENGINE_WRITE_LOG_H_
+
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "drivers/object/engine/aligned_buffer.h"
+#include "drivers/object/engine/options.h"
+#include "drivers/object/engine/read_barrier.h"
+#include "drivers/object/engine/task.h"
+#include "drivers/object/env/log_device.h"
+#include "drivers/object/env/scheduler.h"
+#include "drivers/object/format/log_record.h"
+
+namespace diskd::object {
+
+// Blocks of data in one operation and in one record at most.
+inline constexpr uint64_t kMaxOpBlocks = 256;
+// A ring that can hold a few of the largest records.
+inline constexpr uint64_t kMinRingBlocks = 4 * (kMaxOpBlocks + 1);
+
+// Where a written block is: at virtual ring position `position`, in blocks since the log's format.
+struct LogBlock {
+  uint64_t position = 0;
+  uint32_t crc = 0;
+  WriteSequence sequence = 0;
+};
+
+struct LogRecord {
+  uint64_t lsn = 0;
+  uint64_t position = 0;  // of the header block; data follows
+  uint64_t blocks = 0;    // with the header
+  WriteSequence first_sequence = 0;
+  std::vector<LogOp> ops;
+  std::vector<uint32_t> crcs;  // of the data blocks
+  uint32_t previous_crc = 0;   // of the record before
+  uint32_t crc = 0;
+  bool written = false;
+  bool boundary = false;  // a flush came right behind it
+  absl::Duration appended;
+  AlignedBuffer buffer;  // the record as written; empty: read it from the device
+  WriteSequence last_sequence() const { return first_sequence + ops.size() - 1; }
+};
+
+class WriteLog {
+ public:
+  using Done = std::function<void(absl::Status)>;
+  struct Observer {
+    // A record is written, and all before it: its writes may be answered and read. In order.
+    std::function<void(const LogRecord&)> on_written;
+    std::function<void(absl::Status)> on_failure;
+    std::function<void()> on_full;  // a write waits for space
+  };
+
+  WriteLog(LogDevice* device, Scheduler* scheduler, const Options& options, ReadBarrier* readers,
+           Observer observer);
+
+  // --- before Begin() ---
+  // The newest valid superblock. NOT_FOUND: this is not a log of ours, or it was never formatted.
+  Task<absl::StatusOr<LogSuperblock>> Load();
+  // Makes an empty log; what was there never counts again.
+  Task<absl::Status> Format(Uuid volume, uint64_t log_id, WriteSequence uploaded);
+  // Reads the records that `superblock` counts and gives each to `sink`, in order. DATA_LOSS: a
+  // record that was flushed is damaged.
+  Task<absl::Status> Replay(LogSuperblock superblock,
+                            std::function<absl::Status(const LogRecord&)> sink);
+  // Appends may begin; the first gets sequence number `next`. `uploaded`: as for Release().
+  void Begin(uint64_t epoch, WriteSequence next, WriteSequence uploaded);
+
+  // --- after Begin() ---
+  // `data` stays valid until done; nullptr for kZero. `op.blocks` of a write: at most kMaxOpBlocks.
+  void Append(const LogOp& op, const std::byte* data, bool fua, Done done);
+  // Covers everything appended before.
+  void Flush(Done done);
+  // Everything up to `uploaded` is in the store. Its space is reused once no reader needs it.
+  void Release(WriteSequence uploaded);
+  // Ends everything with this status.
+  void Fail(const absl::Status& status);
+
+  // Reads data blocks from one position on, without crossing a record's end; checks nothing. The
+  // memory is block-aligned.
+  Task<absl::Status> Read(uint64_t position, uint64_t blocks, std::byte* into);
+
+  // nullptr: no such record (any more).
+  const LogRecord* Find(uint64_t lsn) const;
+  uint64_t written_lsn() const { return written_lsn_; }
+  uint64_t first_lsn() const { return records_.empty() ? next_lsn_ : records_.front().lsn; }
+  WriteSequence next_sequence() const { return next_sequence_; }  // of the next append
+  uint64_t used_blocks() const { return head_ - start_; }
+  uint64_t ring_blocks() const { return ring_blocks_; }
+  bool full() const { return full_; }
+
+ private:
+  struct PendingOp {
+    LogOp op;
+    const std::byte* data;
+    bool fua;
+    Done done;
+  };
+  struct FlushWaiter {
+    WriteSequence sequence;
+    Done done;
+  };
+  struct Waiting {  // writes of a record that is being written
+    std::vector<PendingOp> ops;
+  };
+  class Window;
+
+  uint64_t ByteOffset(uint64_t position) const;
+  uint64_t PlaceFor(uint64_t position, uint64_t blocks) const;
+  void Pump();
+  bool BuildRecord();
+  void Fill(LogRecord& record, const std::vector<PendingOp>& ops);
+  void OnRecordWritten(uint64_t lsn, const absl::Status& status);
+  void AnswerWritten();
+  void Retain(LogRecord& record);
+  void StartFlush();
+  void AnswerFlushed();
+  void MaybeAdvance();
+  Task<void> Advance();
+  Task<absl::Status> WriteSuperblock(const LogSuperblock& superblock);
+  Task<absl::StatusOr<LogRecord>> ReadRecord(Window& window, uint64_t position);
+  Task<bool> DamageFollows(Window& window, uint64_t position);
+
+  LogDevice* const device_;
+  Scheduler* const scheduler_;
+  const Options& options_;
+  ReadBarrier* const readers_;
+  const Observer observer_;
+
+  LogSuperblock superblock_;  // as last written
+  uint64_t ring_blocks_ = 0;
+  uint64_t epoch_ = 0;
+  uint64_t start_ = 0;  // nothing before it counts any more
+  uint64_t head_ = 0;   // where the next record goes, or begins to search
+  uint64_t next_lsn_ = 1;
+  uint32_t last_crc_ = 0;
+  WriteSequence next_sequence_ = 1;
+  WriteSequence released_ = 0;
+  std::deque<LogRecord> records_;  // from start_ on
+  std::deque<Waiting> waiting_;    // of the records behind written_lsn_
+  std::deque<PendingOp> pending_;  // not in a record yet
+  std::deque<FlushWaiter> flush_waiters_;
+  uint64_t written_lsn_ = 0;
+  WriteSequence written_sequence_ = 0;
+  uint64_t durable_lsn_ = 0;
+  WriteSequence durable_sequence_ = 0;
+  uint64_t retained_bytes_ = 0;
+  uint64_t retained_from_ = 0;  // lsn of the oldest record with a buffer
+  int in_flight_ = 0;
+  bool flushing_ = false;
+  bool advancing_ = false;
+  bool full_ = false;
+  absl::Status failure_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  TaskSet tasks_;  // last: its tasks use everything above
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_ENGINE_WRITE_LOG_H_

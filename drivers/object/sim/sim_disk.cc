@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/sim/sim_disk.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace diskd::object {
+namespace {
+
+constexpr uint64_t kSector = 512;
+
+}  // namespace
+
+SimDisk::SimDisk(SimScheduler* scheduler, uint64_t blocks)
+    : scheduler_(scheduler), volatile_(blocks * 4096), durable_(blocks * 4096) {}
+
+void SimDisk::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
+  scheduler_->After(scheduler_->Micros(20, 200), [=, this, power = power_] {
+    if (power != power_) return;
+    const auto bad = unreadable_.lower_bound(offset / kSector);
+    if (bad != unreadable_.end() && *bad < (offset + into.size()) / kSector) {
+      return done(absl::DataLossError("unreadable sector"));
+    }
+    memcpy(into.data(), volatile_.data() + offset, into.size());
+    done(absl::OkStatus());
+  });
+}
+
+void SimDisk::Write(uint64_t offset, absl::Span<const std::byte> from, Done done) {
+  const uint64_t id = next_id_++;
+  in_flight_.push_back({id, offset, {from.begin(), from.end()}});
+  scheduler_->After(scheduler_->Micros(50, 800), [=, this, power = power_] {
+    if (power != power_) return;
+    const auto it = std::find_if(in_flight_.begin(), in_flight_.end(),
+                                 [id](const Pending& write) { return write.id == id; });
+    Apply(*it, volatile_);
+    unflushed_.push_back(std::move(*it));
+    in_flight_.erase(it);
+    done(absl::OkStatus());
+  });
+}
+
+void SimDisk::Flush(Done done) {
+  const size_t covered = unflushed_.size();
+  const uint64_t last = covered == 0 ? 0 : unflushed_.back().id;
+  scheduler_->After(scheduler_->Micros(100, 3000), [=, this, power = power_] {
+    if (power != power_) return;
+    // Another flush may have taken them along.
+    const bool there = std::any_of(unflushed_.begin(), unflushed_.end(),
+                                   [last](const Pending& write) { return write.id == last; });
+    for (bool more = covered > 0 && there; more; unflushed_.pop_front()) {
+      more = unflushed_.front().id != last;
+      Apply(unflushed_.front(), durable_);
+    }
+    done(absl::OkStatus());
+  });
+}
+
+void SimDisk::Apply(const Pending& write, std::vector<std::byte>& image) {
+  memcpy(image.data() + write.offset, write.data.data(), write.data.size());
+  const auto first = unreadable_.lower_bound(write.offset / kSector);
+  unreadable_.erase(first,
+                    unreadable_.lower_bound((write.offset + write.data.size()) / kSector));
+}
+
+void SimDisk::PowerCut() {
+  ++power_;
+  for (Pending& write : in_flight_) unflushed_.push_back(std::move(write));
+  in_flight_.clear();
+  const double kept = scheduler_->Chance(0.2)   ? 0
+                      : scheduler_->Chance(0.2) ? 1
+                                                : scheduler_->Below(100) / 100.0;
+  const double whole = scheduler_->Chance(0.5) ? 0.8 : 0;
+  for (const Pending& write : unflushed_) {
+    const bool together = scheduler_->Chance(whole);
+    const bool keep = scheduler_->Chance(kept);
+    for (uint64_t at = 0; at < write.data.size(); at += kSector) {
+      const uint64_t sector = (write.offset + at) / kSector;
+      if (together ? keep : scheduler_->Chance(kept)) {
+        memcpy(durable_.data() + write.offset + at, write.data.data() + at, kSector);
+        unreadable_.erase(sector);
+      } else if (scheduler_->Chance(0.01)) {
+        unreadable_.insert(sector);
+      }
+    }
+  }
+  unflushed_.clear();
+  volatile_ = durable_;
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A disk with a volatile cache that loses, tears and reorders what no flush has covered.
+#ifndef DISKD_DRIVERS_OBJECT_SIM_SIM_DISK_H_
+#define DISKD_DRIVERS_OBJECT_SIM_SIM_DISK_H_
+
+#include <deque>
+#include <set>
+#include <vector>
+
+#include "drivers/object/env/log_device.h"
+#include "drivers/object/sim/sim_scheduler.h"
+
+namespace diskd::object {
+
+class SimDisk final : public LogDevice {
+ public:
+  SimDisk(SimScheduler* scheduler, uint64_t blocks);
+
+  uint64_t size_bytes() const override { return volatile_.size(); }
+  void Read(uint64_t offset, absl::Span<std::byte> into, Done done) override;
+  void Write(uint64_t offset, absl::Span<const std::byte> from, Done done) override;
+  void Flush(Done done) override;
+
+  // Every sector written since the last flush keeps its old or gets its new content, or becomes
+  // unreadable; what is in flight never completes.
+  void PowerCut();
+  bool idle() const { return in_flight_.empty(); }
+
+ private:
+  struct Pending {
+    uint64_t id;
+    uint64_t offset;
+    std::vector<std::byte> data;
+  };
+  void Apply(const Pending& write, std::vector<std::byte>& image);
+
+  SimScheduler* const scheduler_;
+  std::vector<std::byte> volatile_;  // what reads see
+  std::vector<std::byte> durable_;   // what a power cut leaves
+  std::set<uint64_t> unreadable_;    // sectors
+  std::deque<Pending> in_flight_;
+  std::deque<Pending> unflushed_;  // done, in the order of completion
+  uint64_t next_id_ = 0;
+  uint64_t power_ = 0;  // number of power cuts: events from before one are void
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_SIM_SIM_DISK_H_

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A store with every fault the engine must survive: failures before and after the request is
+// applied, requests applied long after their answer, bodies that arrive damaged, outages, refused
+// credentials, stale listings, lost objects.
+#ifndef DISKD_DRIVERS_OBJECT_SIM_SIM_STORE_H_
+#define DISKD_DRIVERS_OBJECT_SIM_SIM_STORE_H_
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "drivers/object/env/store.h"
+#include "drivers/object/sim/sim_scheduler.h"
+
+namespace diskd::object {
+
+// Probabilities per request.
+struct StoreFaults {
+  double fail_before = 0;  // UNAVAILABLE, not applied
+  double reply_lost = 0;   // applied, DEADLINE_EXCEEDED
+  double late = 0;         // DEADLINE_EXCEEDED, applied up to a minute later
+  double conflict = 0;     // ABORTED
+  double damaged = 0;      // Get: a flipped bit that the transport doesn't notice
+  double cut_short = 0;    // Get: DATA_LOSS
+  double stale_list = 0;
+};
+
+class SimStore final : public Store {
+ public:
+  explicit SimStore(SimScheduler* scheduler) : scheduler_(scheduler) {}
+
+  void Put(Lane lane, const std::string& name, std::shared_ptr<const std::string> body,
+           PutCondition condition, PutDone done) override;
+  void Get(Lane lane, const std::string& name, std::optional<ByteRange> range,
+           GetDone done) override;
+  void Head(Lane lane, const std::string& name, HeadDone done) override;
+  void List(Lane lane, const std::string& prefix, const std::string& after,
+            ListDone done) override;
+  void Delete(Lane lane, const std::string& name, DeleteDone done) override;
+
+  StoreFaults faults;
+  // Until then every request fails: with UNAVAILABLE, or PERMISSION_DENIED.
+  void Outage(absl::Duration length, bool refused) {
+    out_until_ = scheduler_->Now() + length;
+    refused_ = refused;
+  }
+  // An object that was stored is gone. False: there is none.
+  bool LoseObject(const std::string& spare_suffix);
+  size_t objects() const { return objects_.size(); }
+
+ private:
+  struct Object {
+    std::shared_ptr<const std::string> body;
+    Etag etag;
+    absl::Duration changed;
+  };
+  absl::Duration Latency();
+  absl::Status Out() const;
+  absl::StatusOr<Etag> Apply(const std::string& name, std::shared_ptr<const std::string> body,
+                             const PutCondition& condition);
+  GetResult Read(const Object& object, std::optional<ByteRange> range);
+
+  SimScheduler* const scheduler_;
+  std::map<std::string, Object> objects_;
+  std::map<std::string, Object> deleted_;  // lately: a stale listing shows them
+  absl::Duration out_until_;
+  bool refused_ = false;
+  uint64_t next_etag_ = 1;
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_SIM_SIM_STORE_H_

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/sim/world.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr absl::Duration kLongest = absl::Hours(2);
+
+}  // namespace
+
+World::World(uint64_t seed, Sabotage sabotage, bool verbose)
+    : random_(seed * 0x2545f4914f6cdd1d + 1),
+      sabotage_(sabotage),
+      verbose_(verbose),
+      store_(&random_),
+      size_blocks_(random_.Between(24, 200)),
+      log_blocks_(random_.Between(40, 160)),
+      max_write_(random_.Between(1, 8)),
+      fanout_bits_(static_cast<uint8_t>(random_.Between(2, 4))),
+      timeline_(size_blocks_) {
+  for (uint8_t& byte : volume_.bytes) byte = static_cast<uint8_t>(random_.Random());
+  options_.sabotage = sabotage;
+  options_.durability = random_.Chance(0.3) ? Durability::kRemote : Durability::kLocal;
+  options_.object_bytes = random_.Between(2, 24) * kBlockBytes;
+  options_.upload_delay = absl::Milliseconds(static_cast<int64_t>(random_.Between(1, 500)));
+  options_.uploads_in_flight = static_cast<int>(random_.Between(1, 4));
+  options_.checkpoint_objects = static_cast<int>(random_.Between(1, 8));
+  options_.checkpoint_blocks = random_.Between(16, 400);
+  options_.map_object_bytes = random_.Between(5000, 40'000);
+  options_.page_cache_bytes = random_.Chance(0.5) ? random_.Between(0, 4000) : 1 << 20;
+  options_.retained_log_bytes = random_.Chance(0.5) ? 0 : random_.Between(0, 1 << 18);
+  options_.collect_every_objects =
+      random_.Chance(0.5) ? 0 : static_cast<int>(random_.Between(4, 30));
+  options_.collect_below = random_.Below(10) / 10.0;
+  if (random_.Chance(0.8)) {
+    StoreFaults& faults = store_.faults;
+    const double rate = random_.Chance(0.3) ? 0.2 : 0.03;
+    for (double* p : {&faults.fail_before, &faults.reply_lost, &faults.late, &faults.conflict,
+                      &faults.damaged, &faults.cut_short, &faults.stale_list}) {
+      if (random_.Chance(0.6)) *p = rate * random_.Below(100) / 100;
+    }
+    // Many in a row are taken for damage in the store.
+    faults.damaged /= 10;
+  }
+}
+
+void World::Violate(const std::string& what) {
+  Trace("VIOLATION " + what);
+  if (violation_.empty()) violation_ = what;
+}
+
+void World::Trace(const std::string& what) {
+  if (!verbose_) return;
+  fprintf(stderr, "%12.6f %s\n", absl::ToDoubleSeconds(random_.Now()), what.c_str());
+}
+
+void World::RunUntil(const std::function<bool()>& done, const char* what) {
+  const absl::Duration limit = random_.Now() + kLongest;
+  while (ok() && !done()) {
+    if (!random_.RunOne() || random_.Now() > limit) {
+      Violate(absl::StrCat(what, " never ends"));
+    }
+  }
+}
+
+void World::RunEvents(uint64_t count) {
+  while (ok() && count-- > 0 && random_.RunOne()) {
+  }
+  if (!ok() || !node_) return;
+  const EngineStats stats = node_->engine().stats();
+  uploaded_ = std::max(uploaded_, stats.uploaded_sequence);
+  if (node_->engine().state() == EngineState::kFailed && !lossy_) {
+    Violate(absl::StrCat("the engine has failed: ", node_->engine().status().ToString()));
+  }
+  if (node_->engine().state() == EngineState::kFenced) {
+    Violate(absl::StrCat("the owner was fenced: ", node_->engine().status().ToString()));
+  }
+  if (zombie_ && zombie_->engine().stats().uploaded_sequence > zombie_limit_) {
+    Violate("a stale owner believes that its late writes are in the store");
+  }
+}
+
+std::shared_ptr<SimDisk> World::NewDisk() {
+  return std::make_shared<SimDisk>(&random_, log_blocks_);
+}
+
+void World::MakeVolume() {
+  struct Head head;
+  head.volume = volume_;
+  head.size_blocks = size_blocks_;
+  head.fanout_bits = fanout_bits_;
+  TaskSet tasks;
+  StoreClient client(&store_, &random_);
+  HeadKeeper keeper(&client, &random_, volume_, options_);
+  bool done = false;
+  auto create = [&]() -> Task<void> {
+    const absl::Status status = co_await keeper.Create(head);
+    if (!status.ok()) Violate(absl::StrCat("create: ", status.ToString()));
+    done = true;
+  };
+  tasks.Spawn(create());
+  RunUntil([&] { return done; }, "creating the volume");
+}
+
+void World::OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why) {
+  RunUntil([&] { return disk->idle(); }, "the disk of a dead process");
+  taking_over_ = node_ != nullptr;
+  if (!taking_over_) ForgetRequests();
+  auto next = std::make_unique<Node>(&random_, &store_, std::move(disk), volume_, options_);
+  bool opened = false;
+  absl::Status status;
+  next->engine().Open([&](absl::Status result) {
+    status = result;
+    opened = true;
+  });
+  RunUntil(
+      [&] {
+        // The old owner goes on while it is taken over.
+        if (taking_over_ && random_.Chance(0.05)) SubmitSome(1);
+        return opened;
+      },
+      "opening");
+  if (!ok()) return;
+  const uint64_t issued = timeline_.size();
+  if (taking_over_) {
+    at_least = std::max(at_least, node_->engine().stats().uploaded_sequence);
+    if (options_.durability == Durability::kRemote) at_least = std::max(at_least, flushed_);
+    zombie_ = std::move(node_);
+    ForgetRequests();
+    taking_over_ = false;
+  }
+  node_ = std::move(next);
+  if (!status.ok()) {
+    if (!lossy_) Violate(absl::StrCat(why, ": open: ", status.ToString()));
+    return;
+  }
+  const uint64_t end = node_->engine().stats().last_sequence;
+  Trace(absl::StrCat("opened after ", why, ": ", end, " of ", issued, " writes, at least ",
+                     at_least));
+  if (end < at_least || end > issued) {
+    return Violate(absl::StrCat(why, ": recovered up to write ", end, ", not one of ", at_least,
+                                "..", issued));
+  }
+  zombie_limit_ = end;
+  timeline_.Truncate(end);
+  flushed_ = std::min(flushed_, end);
+  uploaded_ = node_->engine().stats().uploaded_sequence;
+  AdoptUnknownSnapshots();
+}
+
+void World::ForgetRequests() {
+  ++session_;
+  in_flight_ = 0;
+  snapshot_running_ = collecting_ = false;
+}
+
+bool World::Tolerated(const absl::Status& status) const {
+  return status.ok() || lossy_ || (taking_over_ && absl::IsFailedPrecondition(status));
+}
+
+// A snapshot whose completion was never answered may exist; it has to be a prefix all the same.
+void World::AdoptUnknownSnapshots() {
+  std::vector<SnapshotRecord> now;
+  for (const SnapshotEntry& entry : node_->engine().head().snapshots) {
+    const auto known = std::find_if(snapshots_.begin(), snapshots_.end(),
+                                    [&](const SnapshotRecord& r) { return r.id == entry.id; });
+    if (known != snapshots_.end()) {
+      now.push_back(*known);
+    } else {
+      now.push_back({entry.id, timeline_.StateAfter(entry.sequence)});
+    }
+  }
+  for (const SnapshotRecord& record : snapshots_) {
+    const bool there = std::any_of(now.begin(), now.end(),
+                                   [&](const SnapshotRecord& r) { return r.id == record.id; });
+    const bool maybe =
+        std::find(deleting_.begin(), deleting_.end(), record.id) != deleting_.end();
+    if (!there && !maybe) Violate(absl::StrCat("snapshot ", record.id, " is gone"));
+  }
+  snapshots_ = std::move(now);
+  deleting_.clear();
+}
+
+DiskState World::ReadEverything(const PagePointer* root, const std::string& what) {
+  DiskState state(size_blocks_);
+  uint64_t left = 0;
+  std::vector<AlignedBuffer> buffers;
+  for (Lba lba = 0; lba < size_blocks_ && ok();) {
+    const uint64_t blocks = std::min(size_blocks_ - lba, random_.Between(1, 64));
+    buffers.emplace_back(blocks);
+    std::byte* data = buffers.back().block(0);
+    auto done = [&, data, lba, blocks](absl::Status status) {
+      --left;
+      if (!status.ok() && !lossy_) Violate(absl::StrCat(what, ": ", status.ToString()));
+      for (uint64_t i = 0; i < blocks; ++i) {
+        // An error is no content; the caller compares only what was read.
+        state[lba + i] = status.ok() ? ReadStamp(data + i * kBlockBytes, lba + i) : kGarbage - 1;
+      }
+    };
+    ++left;
+    if (root == nullptr) {
+      node_->engine().Submit({RequestKind::kRead, false, lba, blocks, data, done});
+    } else {
+      node_->engine().ReadRoot(*root, lba, blocks, data, done);
+    }
+    lba += blocks;
+  }
+  RunUntil([&] { return left == 0; }, "reading everything");
+  return state;
+}
+
+void World::VerifyAll(const char* when) {
+  if (!ok()) return;
+  const DiskState want = timeline_.StateAfter(timeline_.size());
+  const DiskState got = ReadEverything(nullptr, when);
+  for (Lba lba = 0; ok() && lba < size_blocks_; ++lba) {
+    if (lossy_ && got[lba] == kGarbage - 1) continue;
+    if (got[lba] != want[lba]) {
+      Violate(absl::StrCat(when, ": block ", lba, " has ", got[lba], " instead of ", want[lba]));
+    }
+  }
+}
+
+void World::VerifyRoot(PagePointer root, const DiskState& want, const std::string& what) {
+  const DiskState got = ReadEverything(&root, what);
+  for (Lba lba = 0; ok() && lba < size_blocks_; ++lba) {
+    if (lossy_ && got[lba] == kGarbage - 1) continue;
+    if (got[lba] != want[lba]) {
+      Violate(absl::StrCat(what, ": block ", lba, " has ", got[lba], " instead of ", want[lba]));
+    }
+  }
+}
+
+void World::VerifySnapshots() {
+  const std::vector<SnapshotEntry> entries = node_->engine().head().snapshots;
+  for (const SnapshotRecord& record : snapshots_) {
+    for (const SnapshotEntry& entry : entries) {
+      if (entry.id == record.id && ok()) {
+        VerifyRoot(entry.root, record.state, absl::StrCat("snapshot ", record.id));
+      }
+    }
+  }
+}
+
+void World::TakeOver() {
+  const uint64_t at_least = options_.durability == Durability::kRemote
+                                ? std::max(flushed_, uploaded_)
+                                : uploaded_;
+  OpenOn(NewDisk(), at_least, "takeover");
+}
+
+void World::EndRound(End end) {
+  if (!ok()) return;
+  const std::shared_ptr<SimDisk> disk = node_->disk();
+  switch (end) {
+    case End::kKill: {
+      const uint64_t at_least = std::max(timeline_.acknowledged(), uploaded_);
+      node_.reset();
+      return OpenOn(disk, at_least, "kill");
+    }
+    case End::kPowerCut: {
+      const uint64_t at_least = std::max(flushed_, uploaded_);
+      node_.reset();
+      disk->PowerCut();
+      return OpenOn(disk, at_least, "power cut");
+    }
+    case End::kLogLost:
+      node_.reset();
+      return TakeOver();
+    case End::kTakeover:
+      zombie_.reset();
+      return TakeOver();
+    case End::kClose: {
+      const uint64_t everything = timeline_.size();
+      bool closed = false;
+      RunUntil([&] { return in_flight_ == 0; }, "requests in flight");
+      if (!ok()) return;
+      node_->engine().Close([&](absl::Status status) {
+        closed = true;
+        if (!status.ok() && !lossy_) Violate(absl::StrCat("close: ", status.ToString()));
+      });
+      RunUntil([&] { return closed; }, "closing");
+      node_.reset();
+      return OpenOn(random_.Chance(0.5) ? disk : NewDisk(), everything, "close");
+    }
+  }
+}
+
+std::string World::Run() {
+  MakeVolume();
+  OpenOn(NewDisk(), 0, "creation");
+  const uint64_t rounds = random_.Between(2, 6);
+  for (uint64_t round = 0; ok() && round < rounds; ++round) {
+    const uint64_t steps = random_.Between(10, 60);
+    for (uint64_t step = 0; ok() && step < steps; ++step) {
+      if (lossy_ && node_->engine().state() != EngineState::kServing) return violation_;
+      SubmitSome(random_.Between(1, 4));
+      if (zombie_ && random_.Chance(0.5)) SubmitToZombie();
+      if (random_.Chance(0.03)) StartSnapshot();
+      if (random_.Chance(0.02)) StartSnapshotDelete();
+      if (random_.Chance(0.04)) StartCollect();
+      if (random_.Chance(0.01)) RollBack();
+      if (random_.Chance(0.01)) store_.Outage(random_.Micros(1000, 100'000'000), random_.Chance(0.3));
+      RunEvents(random_.Between(1, 60));
+    }
+    if (random_.Chance(0.3)) RunEvents(random_.Between(100, 3000));
+    const End ends[] = {End::kKill,     End::kKill,   End::kPowerCut, End::kPowerCut,
+                        End::kPowerCut, End::kLogLost, End::kTakeover, End::kClose};
+    EndRound(ends[random_.Below(8)]);
+    if (lossy_ && node_ && node_->engine().state() != EngineState::kServing) return violation_;
+    VerifyAll("after recovery");
+    if (ok() && random_.Chance(0.3)) VerifySnapshots();
+    if (ok() && random_.Chance(0.02)) LoseAnObject();
+  }
+  if (!ok() || lossy_) return violation_;
+  RunUntil([&] { return in_flight_ == 0 && !snapshot_running_ && !collecting_; }, "the last work");
+  // Whatever was still to land late has landed after this.
+  const absl::Duration later = random_.Now() + absl::Minutes(2);
+  random_.After(absl::Minutes(3), [] {});
+  RunUntil([&] { return random_.Now() > later; }, "late requests");
+  VerifyAll("in the end");
+  VerifySnapshots();
+  if (ok()) EndRound(End::kLogLost);
+  VerifyAll("in the very end");
+  VerifySnapshots();
+  return violation_;
+}
+
+}  // namespace diskd::object

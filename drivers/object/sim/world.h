@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One simulated history of a volume: clients, faults, crashes, takeovers; all from one seed.
+#ifndef DISKD_DRIVERS_OBJECT_SIM_WORLD_H_
+#define DISKD_DRIVERS_OBJECT_SIM_WORLD_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drivers/object/sim/node.h"
+#include "drivers/object/sim/timeline.h"
+
+namespace diskd::object {
+
+class World {
+ public:
+  World(uint64_t seed, Sabotage sabotage, bool verbose);
+
+  // The first thing that went wrong; empty: nothing did.
+  std::string Run();
+
+ private:
+  struct SnapshotRecord {
+    uint64_t id;
+    DiskState state;
+  };
+  enum class End { kKill, kPowerCut, kLogLost, kTakeover, kClose };
+
+  void Violate(const std::string& what);
+  bool ok() const { return violation_.empty(); }
+  void Trace(const std::string& what);
+
+  // Runs events until `done`; too long is a violation of liveness.
+  void RunUntil(const std::function<bool()>& done, const char* what);
+  void RunEvents(uint64_t count);
+
+  void MakeVolume();
+  std::shared_ptr<SimDisk> NewDisk();
+  // The number of the write that the opened volume ends with has to be in [at_least, issued].
+  void OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why);
+  // Their answers will mean nothing: the owner changes.
+  void ForgetRequests();
+  bool Tolerated(const absl::Status& status) const;
+  void VerifyAll(const char* when);
+  void VerifyRoot(PagePointer root, const DiskState& want, const std::string& what);
+  void VerifySnapshots();
+  DiskState ReadEverything(const PagePointer* root, const std::string& what);
+  void AdoptUnknownSnapshots();
+
+  void SubmitSome(uint64_t count);
+  void SubmitWrite();
+  void SubmitRead();
+  void SubmitFlush();
+  void SubmitToZombie();
+  void StartSnapshot();
+  void StartSnapshotDelete();
+  void StartCollect();
+  void RollBack();
+  void EndRound(End end);
+  void TakeOver();
+  void LoseAnObject();
+
+  SimScheduler random_;
+  const Sabotage sabotage_;
+  const bool verbose_;
+  SimStore store_;
+  Options options_;
+  Uuid volume_;
+  uint64_t size_blocks_;
+  uint64_t log_blocks_;
+  uint64_t max_write_;
+  uint8_t fanout_bits_;
+  bool lossy_ = false;  // an object was taken away: errors are allowed, wrong data is not
+
+  Timeline timeline_;
+  Stamp next_stamp_ = 1;
+  std::unique_ptr<Node> node_;    // the owner
+  std::unique_ptr<Node> zombie_;  // an earlier owner that does not know it yet
+  uint64_t zombie_limit_ = 0;     // it must not get anything behind this into the store
+  bool taking_over_ = false;
+  uint64_t session_ = 0;          // +1 whenever the owner changes: older answers mean nothing
+  uint64_t in_flight_ = 0;
+  uint64_t flushed_ = 0;   // covered by an answered flush: survives a power cut
+  uint64_t uploaded_ = 0;  // in the store, as the engine says: survives the loss of the log
+  std::vector<SnapshotRecord> snapshots_;
+  uint64_t snapshot_names_ = 0;
+  bool snapshot_running_ = false;
+  bool collecting_ = false;
+  std::vector<uint64_t> deleting_;  // snapshots that may or may not be gone
+  std::string violation_;
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_SIM_WORLD_H_

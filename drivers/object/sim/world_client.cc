@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the clients of a simulated volume do.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "drivers/object/sim/world.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr uint64_t kMaxInFlight = 16;
+constexpr size_t kMaxSnapshots = 4;
+
+}  // namespace
+
+void World::SubmitSome(uint64_t count) {
+  for (uint64_t i = 0; ok() && i < count && in_flight_ < kMaxInFlight; ++i) {
+    if (node_->engine().state() != EngineState::kServing) return;
+    const uint64_t kind = random_.Below(100);
+    if (kind < 65) {
+      SubmitWrite();
+    } else if (kind < 85) {
+      SubmitRead();
+    } else {
+      SubmitFlush();
+    }
+  }
+}
+
+void World::SubmitWrite() {
+  const bool zero = random_.Chance(0.15);
+  const bool fua = random_.Chance(0.05);
+  Timeline::Write write;
+  write.stamp = zero ? 0 : next_stamp_++;
+  write.blocks = std::min(size_blocks_, random_.Between(1, zero ? size_blocks_ : max_write_));
+  // Half of them in a small part, so that blocks are overwritten often.
+  const uint64_t part = random_.Chance(0.5) ? std::max<uint64_t>(write.blocks, 8) : size_blocks_;
+  write.lba = random_.Below(std::min(part, size_blocks_) - write.blocks + 1);
+  auto buffer = std::make_shared<AlignedBuffer>(write.blocks);
+  for (uint64_t i = 0; i < write.blocks; ++i) {
+    FillBlock(buffer->block(i), write.stamp, write.lba + i);
+  }
+  const uint64_t sequence = timeline_.Add(write);
+  ++in_flight_;
+  node_->engine().Submit(
+      {zero ? RequestKind::kZero : RequestKind::kWrite, fua, write.lba, write.blocks,
+       buffer->block(0),
+       [this, buffer, sequence, fua, session = session_](absl::Status status) {
+         if (session != session_) return;
+         --in_flight_;
+         if (!status.ok()) {
+           if (!Tolerated(status)) Violate(absl::StrCat("write: ", status.ToString()));
+           return;
+         }
+         timeline_.Acknowledge(sequence);
+         // Writes before it are covered too: the log is written in order.
+         if (fua) flushed_ = std::max(flushed_, sequence);
+       }});
+}
+
+void World::SubmitFlush() {
+  ++in_flight_;
+  node_->engine().Submit({RequestKind::kFlush, false, 0, 0, nullptr,
+                          [this, covered = timeline_.acknowledged(),
+                           session = session_](absl::Status status) {
+                            if (session != session_) return;
+                            --in_flight_;
+                            if (!status.ok()) {
+                              if (!Tolerated(status)) Violate(absl::StrCat("flush: ", status.ToString()));
+                              return;
+                            }
+                            flushed_ = std::max(flushed_, covered);
+                          }});
+}
+
+void World::SubmitRead() {
+  const uint64_t blocks = random_.Between(1, std::min<uint64_t>(size_blocks_, 12));
+  const Lba lba = random_.Below(size_blocks_ - blocks + 1);
+  auto buffer = std::make_shared<AlignedBuffer>(blocks);
+  ++in_flight_;
+  node_->engine().Submit(
+      {RequestKind::kRead, false, lba, blocks, buffer->block(0),
+       [=, this, floor = timeline_.acknowledged(), session = session_](absl::Status status) {
+         if (session != session_) return;
+         --in_flight_;
+         if (!status.ok()) {
+           if (!Tolerated(status)) Violate(absl::StrCat("read: ", status.ToString()));
+           return;
+         }
+         for (uint64_t i = 0; i < blocks; ++i) {
+           const Stamp stamp = ReadStamp(buffer->block(i), lba + i);
+           if (!timeline_.Readable(lba + i, stamp, floor)) {
+             return Violate(absl::StrCat("read of block ", lba + i, " gives ", stamp,
+                                         ", behind write ", floor));
+           }
+         }
+       }});
+}
+
+// Its answers are nobody's business any more; what it does to the store is.
+void World::SubmitToZombie() {
+  Engine& engine = zombie_->engine();
+  if (engine.state() != EngineState::kServing) return;
+  const Lba lba = random_.Below(size_blocks_);
+  auto buffer = std::make_shared<AlignedBuffer>(1);
+  FillBlock(buffer->block(0), next_stamp_++, lba);
+  engine.Submit({RequestKind::kWrite, false, lba, 1, buffer->block(0), [buffer](absl::Status) {}});
+  if (random_.Chance(0.1)) {
+    engine.CreateSnapshot(absl::StrCat("z", snapshot_names_++), [](absl::StatusOr<uint64_t>) {});
+  }
+  if (random_.Chance(0.1)) engine.Collect([](absl::Status) {});
+}
+
+void World::StartSnapshot() {
+  if (snapshot_running_ || snapshots_.size() >= kMaxSnapshots ||
+      node_->engine().state() != EngineState::kServing) {
+    return;
+  }
+  snapshot_running_ = true;
+  node_->engine().CreateSnapshot(
+      absl::StrCat("s", snapshot_names_++),
+      [this, floor = timeline_.acknowledged(), session = session_](absl::StatusOr<uint64_t> id) {
+        if (session != session_) return;
+        snapshot_running_ = false;
+        if (!id.ok()) {
+          if (!Tolerated(id.status())) Violate(absl::StrCat("snapshot: ", id.status().ToString()));
+          return;
+        }
+        for (const SnapshotEntry& entry : node_->engine().head().snapshots) {
+          if (entry.id != *id) continue;
+          Trace(absl::StrCat("snapshot ", *id, " at ", entry.sequence));
+          if (entry.sequence < floor || entry.sequence > timeline_.size()) {
+            Violate(absl::StrCat("snapshot at ", entry.sequence, ", not in ", floor, "..",
+                                 timeline_.size()));
+            return;
+          }
+          snapshots_.push_back({*id, timeline_.StateAfter(entry.sequence)});
+        }
+      });
+}
+
+void World::StartSnapshotDelete() {
+  if (snapshots_.empty() || node_->engine().state() != EngineState::kServing) return;
+  const size_t index = random_.Below(snapshots_.size());
+  const uint64_t id = snapshots_[index].id;
+  Trace(absl::StrCat("delete snapshot ", id));
+  snapshots_.erase(snapshots_.begin() + static_cast<ptrdiff_t>(index));
+  deleting_.push_back(id);
+  node_->engine().DeleteSnapshot(id, [this, session = session_](absl::Status status) {
+    if (session == session_ && !Tolerated(status)) {
+      Violate(absl::StrCat("delete snapshot: ", status.ToString()));
+    }
+  });
+}
+
+void World::StartCollect() {
+  if (collecting_ || node_->engine().state() != EngineState::kServing) return;
+  collecting_ = true;
+  node_->engine().Collect([this, session = session_](absl::Status status) {
+    if (session != session_) return;
+    collecting_ = false;
+    if (!Tolerated(status)) Violate(absl::StrCat("collect: ", status.ToString()));
+  });
+}
+
+void World::RollBack() {
+  if (snapshots_.empty()) return;
+  RunUntil([&] { return in_flight_ == 0 && !snapshot_running_; }, "requests before a rollback");
+  if (!ok() || node_->engine().state() != EngineState::kServing) return;
+  const SnapshotRecord& record = snapshots_[random_.Below(snapshots_.size())];
+  bool done = false;
+  Trace(absl::StrCat("roll back to ", record.id));
+  node_->engine().RollBack(record.id, [&](absl::Status status) {
+    done = true;
+    if (!Tolerated(status)) Violate(absl::StrCat("rollback: ", status.ToString()));
+  });
+  RunUntil([&] { return done; }, "rolling back");
+  timeline_.Overwrite(record.state);
+  // It is in the store.
+  flushed_ = uploaded_ = timeline_.size();
+}
+
+void World::LoseAnObject() {
+  if (store_.LoseObject("/head")) lossy_ = true;
+}
+
+}  // namespace diskd::object
