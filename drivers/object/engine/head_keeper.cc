@@ -74,6 +74,8 @@ Task<absl::Status> HeadKeeper::TakeOver(uint64_t nonce,
 
 Task<absl::Status> HeadKeeper::Update(Edit edit) {
   const Mutex::Guard guard = co_await mutex_.Lock();
+  // The etag is the new owner's by now.
+  CO_RETURN_IF_ERROR(lost_);
   for (int race = 0; race < kLostRaces; ++race) {
     Head next = head_;
     ++next.generation;
@@ -94,10 +96,11 @@ Task<absl::Status> HeadKeeper::Update(Edit edit) {
         continue;
       }
       const uint64_t epoch = head_.epoch;
-      head_ = mine;
-      co_return absl::FailedPreconditionError(
+      head_ = mine;  // readers of ours still find their streams
+      lost_ = absl::FailedPreconditionError(
           absl::StrCat(name_, " belongs to epoch ", epoch, " now, not to our ", mine.epoch,
                        ": another node has taken the volume over"));
+      co_return lost_;
     }
   }
   co_return absl::AbortedError(absl::StrCat(name_, " is being replaced by others all the time"));

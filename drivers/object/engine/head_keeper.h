@@ -47,6 +47,7 @@ class HeadKeeper {
   Mutex mutex_;
   Head head_;
   Etag etag_;
+  absl::Status lost_;  // why it is not ours any more
 };
 
 }  // namespace diskd::object

@@ -80,8 +80,10 @@ void World::RunEvents(uint64_t count) {
   if (node_->engine().state() == EngineState::kFenced) {
     Violate(absl::StrCat("the owner was fenced: ", node_->engine().status().ToString()));
   }
-  if (zombie_ && zombie_->engine().stats().uploaded_sequence > zombie_limit_) {
-    Violate("a stale owner believes that its late writes are in the store");
+  // A lost seal holds nobody back.
+  if (!lossy_ && zombie_ && zombie_->engine().stats().uploaded_sequence > zombie_limit_) {
+    Violate(absl::StrCat("a stale owner believes that its late writes are in the store: ",
+                         zombie_->engine().stats().uploaded_sequence, " of ", zombie_limit_));
   }
 }
 
@@ -167,10 +169,13 @@ bool World::Tolerated(const absl::Status& status) const {
 void World::AdoptUnknownSnapshots() {
   std::vector<SnapshotRecord> now;
   for (const SnapshotEntry& entry : node_->engine().head().snapshots) {
-    const auto known = std::find_if(snapshots_.begin(), snapshots_.end(),
-                                    [&](const SnapshotRecord& r) { return r.id == entry.id; });
+    const auto same = [&](const SnapshotRecord& r) { return r.id == entry.id; };
+    const auto known = std::find_if(snapshots_.begin(), snapshots_.end(), same);
+    const auto deleting = std::find_if(deleting_.begin(), deleting_.end(), same);
     if (known != snapshots_.end()) {
       now.push_back(*known);
+    } else if (deleting != deleting_.end()) {
+      now.push_back(*deleting);
     } else {
       now.push_back({entry.id, timeline_.StateAfter(entry.sequence)});
     }
@@ -178,9 +183,7 @@ void World::AdoptUnknownSnapshots() {
   for (const SnapshotRecord& record : snapshots_) {
     const bool there = std::any_of(now.begin(), now.end(),
                                    [&](const SnapshotRecord& r) { return r.id == record.id; });
-    const bool maybe =
-        std::find(deleting_.begin(), deleting_.end(), record.id) != deleting_.end();
-    if (!there && !maybe) Violate(absl::StrCat("snapshot ", record.id, " is gone"));
+    if (!there) Violate(absl::StrCat("snapshot ", record.id, " is gone"));
   }
   snapshots_ = std::move(now);
   deleting_.clear();

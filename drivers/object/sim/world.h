@@ -88,7 +88,7 @@ class World {
   uint64_t snapshot_names_ = 0;
   bool snapshot_running_ = false;
   bool collecting_ = false;
-  std::vector<uint64_t> deleting_;  // snapshots that may or may not be gone
+  std::vector<SnapshotRecord> deleting_;  // snapshots that may or may not be gone
   std::string violation_;
 };
 

@@ -145,8 +145,8 @@ void World::StartSnapshotDelete() {
   const size_t index = random_.Below(snapshots_.size());
   const uint64_t id = snapshots_[index].id;
   Trace(absl::StrCat("delete snapshot ", id));
+  deleting_.push_back(snapshots_[index]);
   snapshots_.erase(snapshots_.begin() + static_cast<ptrdiff_t>(index));
-  deleting_.push_back(id);
   node_->engine().DeleteSnapshot(id, [this, session = session_](absl::Status status) {
     if (session == session_ && !Tolerated(status)) {
       Violate(absl::StrCat("delete snapshot: ", status.ToString()));
