@@ -33,7 +33,6 @@ Task<absl::Status> HeadKeeper::Load() {
       co_return absl::OkStatus();
     }
     problem = head.status();
-    if (absl::IsUnimplemented(problem)) break;
   }
   co_return absl::Status(problem.code(), absl::StrCat(name_, ": ", problem.message()));
 }

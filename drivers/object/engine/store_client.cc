@@ -117,12 +117,13 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
                         header->nonce != nonce || header->sequence != sequence)) {
       header = absl::DataLossError("is another object's");
     }
-    if (header.ok() || absl::IsUnimplemented(header.status())) co_return header;
+    if (header.ok()) co_return header;
+    // A flipped bit looks like anything, a new version too.
     problem = header.status();
     want = kHeaderFetchBytes;
     co_await Pause(attempt++, problem);
   }
-  co_return absl::DataLossError(absl::StrCat("object ", name, ": ", problem.message()));
+  co_return absl::Status(problem.code(), absl::StrCat("object ", name, ": ", problem.message()));
 }
 
 Task<absl::StatusOr<ObjectHeader>> StoreClient::Create(Lane lane, ObjectHeader header,
