@@ -21,6 +21,7 @@
 
 namespace {
 
+using diskd::object::Coverage;
 using diskd::object::Sabotage;
 using diskd::object::World;
 
@@ -40,6 +41,7 @@ struct Outcome {
   uint64_t violations = 0;
   uint64_t first_seed = 0;
   std::string first;
+  Coverage coverage;
 };
 
 Outcome RunSeeds(uint64_t first, uint64_t count, Sabotage sabotage, bool stop, bool trace) {
@@ -50,9 +52,11 @@ Outcome RunSeeds(uint64_t first, uint64_t count, Sabotage sabotage, bool stop, b
     for (;;) {
       const uint64_t seed = next.fetch_add(1);
       if (seed >= first + count) return;
-      const std::string violation = World(seed, sabotage, trace).Run();
+      World world(seed, sabotage, trace);
+      const std::string violation = world.Run();
       const absl::MutexLock lock(&mutex);
       ++outcome.run;
+      outcome.coverage.Add(world.coverage());
       if (violation.empty()) continue;
       if (outcome.violations++ == 0) {
         outcome.first = violation;
@@ -108,6 +112,14 @@ int main(int argc, char** argv) {
       printf("planted: %s: NOT FOUND in %lu seeds\n", kNames[i], found.run);
     }
   }
+  const Coverage& covered = plain.coverage;
+  printf(
+      "covered: %lu writes, %lu kills, %lu power cuts, %lu lost logs, %lu takeovers, %lu closes, "
+      "%lu checkpoints, %lu snapshots, %lu rollbacks, %lu objects deleted, %lu blocks moved, "
+      "%lu store retries\n",
+      covered.writes, covered.ends[0], covered.ends[1], covered.ends[2], covered.ends[3],
+      covered.ends[4], covered.checkpoints, covered.snapshots, covered.rollbacks,
+      covered.deleted_objects, covered.moved_blocks, covered.retries);
   printf("seeds %lu violations %lu planted %d/%d\n", plain.run, plain.violations, caught,
          kDefects);
   return plain.violations == 0 && (planted == 0 || caught == kDefects) ? 0 : 1;

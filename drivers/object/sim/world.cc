@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 
@@ -12,6 +13,17 @@ namespace {
 constexpr absl::Duration kLongest = absl::Hours(2);
 
 }  // namespace
+
+void Coverage::Add(const Coverage& other) {
+  for (size_t i = 0; i < std::size(ends); ++i) ends[i] += other.ends[i];
+  writes += other.writes;
+  checkpoints += other.checkpoints;
+  retries += other.retries;
+  deleted_objects += other.deleted_objects;
+  moved_blocks += other.moved_blocks;
+  snapshots += other.snapshots;
+  rollbacks += other.rollbacks;
+}
 
 World::World(uint64_t seed, Sabotage sabotage, bool verbose)
     : random_(seed * 0x2545f4914f6cdd1d + 1),
@@ -259,6 +271,12 @@ void World::TakeOver() {
 
 void World::EndRound(End end) {
   if (!ok()) return;
+  const EngineStats stats = node_->engine().stats();
+  ++coverage_.ends[static_cast<int>(end)];
+  coverage_.checkpoints += stats.checkpoints;
+  coverage_.retries += stats.store.retries;
+  coverage_.deleted_objects += stats.objects_deleted;
+  coverage_.moved_blocks += stats.blocks_moved;
   const std::shared_ptr<SimDisk> disk = node_->disk();
   switch (end) {
     case End::kKill: {

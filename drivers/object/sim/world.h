@@ -14,12 +14,27 @@
 
 namespace diskd::object {
 
+// How often the interesting things happened: a simulation that never gets there proves nothing.
+struct Coverage {
+  uint64_t ends[5] = {};  // by World::End
+  uint64_t writes = 0;
+  uint64_t checkpoints = 0;
+  uint64_t retries = 0;
+  uint64_t deleted_objects = 0;
+  uint64_t moved_blocks = 0;
+  uint64_t snapshots = 0;
+  uint64_t rollbacks = 0;
+
+  void Add(const Coverage& other);
+};
+
 class World {
  public:
   World(uint64_t seed, Sabotage sabotage, bool verbose);
 
   // The first thing that went wrong; empty: nothing did.
   std::string Run();
+  const Coverage& coverage() const { return coverage_; }
 
  private:
   struct SnapshotRecord {
@@ -90,6 +105,7 @@ class World {
   bool collecting_ = false;
   std::vector<SnapshotRecord> deleting_;  // snapshots that may or may not be gone
   std::string violation_;
+  Coverage coverage_;
 };
 
 }  // namespace diskd::object

@@ -42,6 +42,7 @@ void World::SubmitWrite() {
     FillBlock(buffer->block(i), write.stamp, write.lba + i);
   }
   const uint64_t sequence = timeline_.Add(write);
+  ++coverage_.writes;
   ++in_flight_;
   node_->engine().Submit(
       {zero ? RequestKind::kZero : RequestKind::kWrite, fua, write.lba, write.blocks,
@@ -135,6 +136,7 @@ void World::StartSnapshot() {
                                  timeline_.size()));
             return;
           }
+          ++coverage_.snapshots;
           snapshots_.push_back({*id, timeline_.StateAfter(entry.sequence)});
         }
       });
@@ -177,6 +179,7 @@ void World::RollBack() {
   });
   RunUntil([&] { return done; }, "rolling back");
   timeline_.Overwrite(record.state);
+  ++coverage_.rollbacks;
   // It is in the store.
   flushed_ = uploaded_ = timeline_.size();
 }
