@@ -36,12 +36,17 @@ start_fio() { # DEVICE SECONDS
     --output="$WORK/fio.json" >/dev/null 2>"$WORK/fio.err" &
   FIO=$!
 }
-fio_runs() { kill -0 "$FIO" 2>/dev/null || fail "fio ended early: $(cat "$WORK/fio.err")"; }
-end_fio() { # sets stall_ms
-  local rc=0
+keep_fio() { # DEVICE SECONDS: starts it again if its time was too short for a slow machine
+  kill -0 "$FIO" 2>/dev/null && return
+  end_fio
+  start_fio "$@"
+}
+end_fio() { # the longest stall goes to stall_ms
+  local rc=0 ms
   wait "$FIO" || rc=$?
   [ $rc = 0 ] || fail "fio: exit code $rc: $(cat "$WORK/fio.err")"
-  stall_ms=$(json 'int(max(d["jobs"][0][o]["clat_ns"]["max"] for o in ("read","write")) / 1e6)' <"$WORK/fio.json")
+  ms=$(json 'int(max(d["jobs"][0][o]["clat_ns"]["max"] for o in ("read","write")) / 1e6)' <"$WORK/fio.json")
+  [ "$ms" -le "$stall_ms" ] || stall_ms=$ms
 }
 upgrade() { # VOLUME: by a new file of the same program
   local before after
@@ -54,11 +59,12 @@ upgrade() { # VOLUME: by a new file of the same program
   [ "$(readlink "/proc/$after/exe")" = "$DRIVER_DIR/diskd-driver-$2" ] || fail "not the new file"
 }
 round() { # DRIVER DEVICE: sets stall_ms
+  stall_ms=0
   start_fio "$2" $((UPGRADES * ${SECONDS_EACH:-6} + 2))
   for _ in $(seq "$UPGRADES"); do
     sleep 1.3
     upgrade "vol-$1" "$1"
-    fio_runs
+    keep_fio "$2" "${SECONDS_EACH:-6}"
   done
   end_fio
   printf 'driver %s: %s upgrades, longest stall %s ms\n' "$1" "$UPGRADES" "$stall_ms"
@@ -89,12 +95,12 @@ install_driver memory
 
 step "a new driver that fails leaves the present one serving"
 before=$(driver_pid vol-file)
-start_fio "$(diskctl -o json volume get vol-file | json 'd["volume"]["attachment"]["devicePath"]')" \
-  "${FAILURES_S:-60}"
+device=$(diskctl -o json volume get vol-file | json 'd["volume"]["attachment"]["devicePath"]')
+start_fio "$device" "${FAILURES_S:-60}"
 stays() { # CODE PATTERN
   refused "$1" "$2" diskctl driver upgrade vol-file
   [ "$(driver_pid vol-file)" = "$before" ] || fail "the process was replaced"
-  fio_runs
+  keep_fio "$device" 10
 }
 install_script file "exit 3" "exit 3"
 stays 5 "can't be used.*exit status 3"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The end-to-end script of the same name, over the kernel module.
-# limit: 1500
+# limit: 900
 set -e
 insmod "$BUSE_KO"
-exec env DISKD_TRANSPORT=buse START_LIMIT_S=300 UPGRADES=2 SECONDS_EACH=60 FAILURES_S=300 RATE=400 \
+exec env DISKD_TRANSPORT=buse START_LIMIT_S=300 UPGRADES=2 SECONDS_EACH=20 FAILURES_S=60 RATE=400 \
   STALL_LIMIT_MS=4000 "$REPO/tests/e2e/upgrade.sh"
