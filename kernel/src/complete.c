@@ -4,11 +4,13 @@
  * entry is copied once, its tag is bounded, and the private tag state decides
  * whether it means anything.
  */
+#include <linux/ktime.h>
 #include <linux/nospec.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 
 #include "core.h"
+#include "trace.h"
 
 struct buse_done {
 	struct buse_tag *tag;
@@ -67,17 +69,23 @@ static u32 buse_take_batch(struct buse_lane *lane, u32 entries,
 			   struct buse_done *done)
 {
 	struct buse_queue *q = lane->queue;
+	u64 now = READ_ONCE(q->dev->histograms) ? ktime_get_ns() : 0;
 	u32 n = 0;
 
 	spin_lock(&q->lock);
 	while (entries--) {
 		done[n].tag = buse_take(lane, &done[n].status);
 		lane->cq_head++;
-		if (done[n].tag)
-			n++;
-		else
+		if (unlikely(!done[n].tag)) {
 			q->stale_completions++;
+			continue;
+		}
+		trace_buse_complete(q, done[n].tag, done[n].status);
+		if (now)
+			buse_stats_record(q, done[n].tag->rq, now);
+		n++;
 	}
+	q->completed += n;
 	if (unlikely(q->hold & BUSE_HOLD_QUIESCED))
 		buse_queue_idle(q);
 	if (unlikely(!lane->accepts && !lane->nr_delivered))

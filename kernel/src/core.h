@@ -60,6 +60,10 @@ enum buse_tag_state {
 	BUSE_TAG_COMPLETING,
 };
 
+/* Latency histograms: see stats.c. */
+#define BUSE_NR_CLASSES		4
+#define BUSE_NR_BUCKETS		28
+
 /* Private shadow of what the server was told; the rings are never read back. */
 struct buse_tag {
 	struct request *rq;
@@ -97,6 +101,8 @@ struct buse_lane {
 	/* Set before the server sleeps, cleared by who wakes it. */
 	int need_wake ____cacheline_aligned_in_smp;
 	wait_queue_head_t wait;
+	atomic64_t wakeups;
+	u64 enters;		/* by the server; inexact if threads share it */
 
 	struct mutex cq_mutex ____cacheline_aligned_in_smp;
 	u32 cq_head;
@@ -112,6 +118,7 @@ struct buse_queue {
 	struct buse_tag *tags;
 	struct buse_lane *lanes;
 	u32 nr_lanes;
+	u64 (*latency)[BUSE_NR_BUCKETS];	/* under lock */
 	struct mutex succession;
 
 	spinlock_t lock ____cacheline_aligned_in_smp;
@@ -130,6 +137,7 @@ struct buse_queue {
 	unsigned long parked_at;	/* jiffies */
 	u64 redelivered;
 	u64 stale_completions;
+	u64 completed;
 };
 
 enum buse_fault {
@@ -178,6 +186,7 @@ struct buse_device {
 	u32 quiesce;			/* odd: quiesced; counts */
 	wait_queue_head_t quiesce_wait;
 	atomic64_t sequence;
+	bool histograms;	/* record latencies */
 
 	struct buse_queue *queues;
 
@@ -272,6 +281,13 @@ void buse_mapping_revoke(struct buse_file *file);
 
 /* complete.c */
 int buse_lane_drain(struct buse_lane *lane);
+
+/* stats.c */
+void buse_stats_init(struct buse_device *dev);
+int buse_stats_init_queue(struct buse_queue *q);
+void buse_stats_free_queue(struct buse_queue *q);
+void buse_stats_record(struct buse_queue *q, struct request *rq, u64 now);
+ssize_t buse_stats_show(struct buse_device *dev, char *buf);
 
 /* pool.c */
 bool buse_pool_get_chunks(struct buse_queue *q, struct buse_tag *tag, u32 bytes);

@@ -152,6 +152,7 @@ struct buse_device *buse_device_alloc(const struct buse_info *info)
 	strscpy(dev->name, info->name, sizeof(dev->name));
 	dev->params = info->params;
 	buse_device_layout(dev);
+	buse_stats_init(dev);
 
 	dev->queues = BUSE_ALLOC(kvcalloc(dev->params.nr_queues,
 					  sizeof(*dev->queues), GFP_KERNEL));

@@ -19,48 +19,10 @@
 
 #include "compat.h"
 #include "core.h"
+#include "request.h"
 
-static int buse_op_of(struct request *rq)
-{
-	BUILD_BUG_ON((int)REQ_OP_READ != BUSE_OP_READ ||
-		     (int)REQ_OP_WRITE != BUSE_OP_WRITE);
-	if (likely(req_op(rq) <= REQ_OP_WRITE))
-		return (__force int)req_op(rq);
-	switch (req_op(rq)) {
-	case REQ_OP_FLUSH:
-		return BUSE_OP_FLUSH;
-	case REQ_OP_DISCARD:
-		return BUSE_OP_DISCARD;
-	case REQ_OP_WRITE_ZEROES:
-		return BUSE_OP_WRITE_ZEROES;
-	case REQ_OP_SECURE_ERASE:
-		return BUSE_OP_SECURE_ERASE;
-	default:
-		return -EOPNOTSUPP;
-	}
-}
-
-#define BUSE_CMD_FLAGS	(REQ_FUA | REQ_NOUNMAP | REQ_META | REQ_SWAP | \
-			 REQ_FAILFAST_MASK | REQ_RAHEAD)
-
-static u8 buse_rare_flags_of(struct request *rq)
-{
-	u8 flags = 0;
-
-	if (rq->cmd_flags & REQ_FUA)
-		flags |= BUSE_REQ_FUA;
-	if (req_op(rq) == REQ_OP_WRITE_ZEROES && (rq->cmd_flags & REQ_NOUNMAP))
-		flags |= BUSE_REQ_NO_UNMAP;
-	if (rq->cmd_flags & REQ_META)
-		flags |= BUSE_REQ_META;
-	if (rq->cmd_flags & REQ_SWAP)
-		flags |= BUSE_REQ_SWAP;
-	if (rq->cmd_flags & REQ_FAILFAST_MASK)
-		flags |= BUSE_REQ_FAILFAST;
-	if (rq->cmd_flags & REQ_RAHEAD)
-		flags |= BUSE_REQ_READAHEAD;
-	return flags;
-}
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 /*
  * Puts a request whose data memory is ready on the submission ring. There is
@@ -113,6 +75,10 @@ static void buse_ring_put(struct buse_lane *lane, u32 tag_nr)
 	e->tag = tag_nr;
 	e->op = tag->op;
 	e->flags = flags;
+	if (unlikely(flags & BUSE_REQ_REDELIVERED))
+		trace_buse_redeliver(q, tag, tag->op, offset, length);
+	else
+		trace_buse_deliver(q, tag, tag->op, offset, length);
 	lane->tail++;
 }
 
@@ -138,6 +104,7 @@ void buse_lane_kick(struct buse_lane *lane)
 	if (!READ_ONCE(lane->need_wake))
 		return;
 	WRITE_ONCE(lane->need_wake, 0);
+	atomic64_inc(&lane->wakeups);
 	wake_up_interruptible_poll(&lane->wait, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -205,9 +172,9 @@ static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
 	blk_mq_start_request(rq);
 	tag->rq = rq;
 	tag->op = op;
-	tag->sequence = atomic64_inc_return(&q->dev->sequence);
 	tag->delivered_before = false;
 	tag->nr_chunks = 0;
+	tag->sequence = atomic64_inc_return(&q->dev->sequence);
 	lane = buse_pick_lane(q);
 	if (buse_try_direct(q, lane, rq->tag))
 		buse_ring_put(lane, rq->tag);
@@ -485,11 +452,12 @@ int buse_queue_init(struct buse_device *dev, u32 index)
 	q->nr_lanes = dev->params.servers_per_queue;
 	for (i = 0; i < q->nr_lanes; i++)
 		buse_lane_init(q, i);
-	return 0;
+	return buse_stats_init_queue(q);
 }
 
 void buse_queue_free(struct buse_queue *q)
 {
+	buse_stats_free_queue(q);
 	vfree(q->map);
 	bitmap_free(q->chunk_map);
 	bitmap_free(q->kept_map);

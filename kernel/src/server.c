@@ -195,6 +195,7 @@ static long buse_enter(struct buse_file *file, u64 arg)
 		ret = buse_enter_error(file, lane, ret, arg);
 	if (unlikely(ret))
 		return ret;
+	WRITE_ONCE(lane->enters, lane->enters + 1);
 	if (static_branch_unlikely(&buse_faults_on))
 		buse_fault_delay_now(file->dev, READ_ONCE(lane->header->cq_tail) -
 						READ_ONCE(lane->cq_head));

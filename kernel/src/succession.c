@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 
 #include "core.h"
+#include "trace.h"
 
 /* After a change of a lane's server or of accepts. Under q->lock. */
 static void buse_queue_count(struct buse_queue *q)
@@ -39,6 +40,7 @@ static void buse_queue_count(struct buse_queue *q)
 static void buse_lane_take_back(struct buse_lane *lane)
 {
 	struct buse_queue *q = lane->queue;
+	u32 taken_back = 0;
 	u32 tag_nr;
 
 	for (tag_nr = 0; tag_nr < q->dev->params.queue_depth; tag_nr++) {
@@ -51,7 +53,9 @@ static void buse_lane_take_back(struct buse_lane *lane)
 		buse_pins_keep(q, tag_nr);
 		buse_pool_put(q, tag);
 		buse_pending_push(q, tag_nr);
+		taken_back++;
 	}
+	trace_buse_park(q, taken_back);
 	buse_pending_sort(q);
 	buse_queue_idle(q);
 }
