@@ -95,7 +95,9 @@ static u32 buse_take_batch(struct buse_lane *lane, u32 entries,
 }
 
 /* Read data to the requests' pages, then the data memory back to the pool. */
-static void buse_copy_batch(struct buse_queue *q, struct buse_done *done, u32 n)
+static __always_inline void buse_copy_batch(struct buse_queue *q,
+					    struct buse_done *done, u32 n,
+					    bool may_sleep)
 {
 	bool chunks = false;
 	u32 i;
@@ -107,7 +109,7 @@ static void buse_copy_batch(struct buse_queue *q, struct buse_done *done, u32 n)
 		if (req_op(tag->rq) != REQ_OP_READ || done[i].status)
 			continue;
 		buse_pool_copy(q, tag, false);
-		if (tag->nr_chunks)
+		if (tag->nr_chunks && may_sleep)
 			cond_resched();
 	}
 	if (!chunks)
@@ -118,12 +120,12 @@ static void buse_copy_batch(struct buse_queue *q, struct buse_done *done, u32 n)
 	spin_unlock(&q->lock);
 }
 
-static void buse_end_batch(struct buse_done *done, u32 n)
+/* The end of what is collected in iob is left to its owner, unless it is ours. */
+static __always_inline void buse_end_batch(struct buse_queue *q,
+					   struct buse_done *done, u32 n,
+					   struct io_comp_batch *iob, bool ours)
 {
-	DEFINE_IO_COMP_BATCH(iob);
-
-	/* Bottom halves off: see buse_queue_end(). */
-	local_bh_disable();
+	buse_end_begin(q);
 	/* The batch is a stack; backwards, requests end in the server's order. */
 	while (n--) {
 		struct buse_tag *tag = done[n].tag;
@@ -133,14 +135,38 @@ static void buse_end_batch(struct buse_done *done, u32 n)
 		tag->rq = NULL;
 		WRITE_ONCE(tag->state, BUSE_TAG_FREE);
 		if (!done[n].status &&
-		    blk_mq_add_to_batch(rq, &iob, false,
+		    blk_mq_add_to_batch(rq, iob, false,
 					blk_mq_end_request_batch))
 			continue;
 		blk_mq_end_request(rq, done[n].status);
 	}
-	if (iob.complete)
-		iob.complete(&iob);
-	local_bh_enable();
+	if (ours && iob->complete)
+		iob->complete(iob);
+	buse_end_finish(q);
+}
+
+/* What is below the tail as it is now, or -EPROTO. Under lane->cq_mutex. */
+static int buse_lane_entries(struct buse_lane *lane)
+{
+	/* Entries and data after the tail that covers them. */
+	u32 tail = smp_load_acquire(&lane->header->cq_tail);
+	u32 entries = tail - lane->cq_head;
+
+	return entries > lane->queue->dev->ring_entries ? -EPROTO : entries;
+}
+
+/* Up to BUSE_BATCH entries; by the server, or by a client that polls. */
+static __always_inline u32 buse_drain_batch(struct buse_lane *lane, u32 entries,
+					    struct io_comp_batch *iob,
+					    bool server)
+{
+	struct buse_queue *q = lane->queue;
+	struct buse_done done[BUSE_BATCH];
+	u32 taken = buse_take_batch(lane, entries, done);
+
+	buse_copy_batch(q, done, taken, server);
+	buse_end_batch(q, done, taken, iob, server);
+	return taken;
 }
 
 /*
@@ -149,29 +175,40 @@ static void buse_end_batch(struct buse_done *done, u32 n)
  */
 int buse_lane_drain(struct buse_lane *lane)
 {
-	struct buse_queue *q = lane->queue;
-	struct buse_done done[BUSE_BATCH];
-	u32 tail, entries, left, n;
+	int entries, left, n;
 
 	if (READ_ONCE(lane->header->cq_tail) == READ_ONCE(lane->cq_head))
 		return 0;
 	mutex_lock(&lane->cq_mutex);
-	/* Entries and data after the tail that covers them. */
-	tail = smp_load_acquire(&lane->header->cq_tail);
-	entries = tail - lane->cq_head;
-	if (entries > q->dev->ring_entries) {
-		mutex_unlock(&lane->cq_mutex);
-		return -EPROTO;
-	}
-	for (left = entries; left; left -= n) {
-		u32 taken;
+	entries = buse_lane_entries(lane);
+	for (left = entries; left > 0; left -= n) {
+		DEFINE_IO_COMP_BATCH(iob);
 
-		n = min(left, BUSE_BATCH);
-		taken = buse_take_batch(lane, n, done);
-		buse_copy_batch(q, done, taken);
-		buse_end_batch(done, taken);
+		n = min_t(int, left, BUSE_BATCH);
+		buse_drain_batch(lane, n, &iob, true);
 		cond_resched();
 	}
 	mutex_unlock(&lane->cq_mutex);
 	return entries;
+}
+
+/*
+ * The same for a client that polls; it must not sleep. A tail that cannot be
+ * right is left for the server's next ENTER to find.
+ */
+int buse_lane_poll(struct buse_lane *lane, struct io_comp_batch *iob)
+{
+	u32 taken = 0;
+	int left, n;
+
+	if (READ_ONCE(lane->header->cq_tail) == READ_ONCE(lane->cq_head) ||
+	    !mutex_trylock(&lane->cq_mutex))
+		return 0;
+	for (left = buse_lane_entries(lane); left > 0; left -= n) {
+		n = min_t(int, left, BUSE_BATCH);
+		taken += buse_drain_batch(lane, n, iob, false);
+	}
+	WRITE_ONCE(lane->polled, lane->polled + taken);
+	mutex_unlock(&lane->cq_mutex);
+	return taken;
 }

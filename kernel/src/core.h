@@ -23,7 +23,7 @@
  * buse_queue.lock unless noted):
  *   FREE		the block layer
  *   PENDING		the queue; no data memory, not visible to a server
- *   COPYING		the task in ENTER that fills its data memory
+ *   COPYING		the task in ENTER or a poll that fills its data memory
  *   DELIVERED		the server of the tag's lane; the kernel may take it
  *			back (the lane changes hands, all I/O fails)
  *   COMPLETING		the task that is about to end it; that task alone sets
@@ -106,6 +106,7 @@ struct buse_lane {
 
 	struct mutex cq_mutex ____cacheline_aligned_in_smp;
 	u32 cq_head;
+	u64 polled;		/* completions taken by clients' polls */
 };
 
 /* Why pending requests are not delivered although a server would take them. */
@@ -118,6 +119,7 @@ struct buse_queue {
 	struct buse_tag *tags;
 	struct buse_lane *lanes;
 	u32 nr_lanes;
+	bool polled;		/* its completions are taken by the clients' polls */
 	u64 (*latency)[BUSE_NR_BUCKETS];	/* under lock */
 	struct mutex succession;
 
@@ -258,7 +260,7 @@ int buse_queue_init(struct buse_device *dev, u32 index);
 void buse_queue_free(struct buse_queue *q);
 void buse_queue_kick(struct buse_queue *q);
 void buse_lane_kick(struct buse_lane *lane);
-void buse_lane_deliver(struct buse_lane *lane);
+void buse_lane_deliver(struct buse_lane *lane, bool may_sleep);
 
 /* pending.c */
 void buse_pending_push(struct buse_queue *q, u32 tag_nr);
@@ -281,6 +283,11 @@ void buse_mapping_revoke(struct buse_file *file);
 
 /* complete.c */
 int buse_lane_drain(struct buse_lane *lane);
+int buse_lane_poll(struct buse_lane *lane, struct io_comp_batch *iob);
+
+/* poll.c */
+void buse_map_queues(struct blk_mq_tag_set *set);
+int buse_poll_hctx(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob);
 
 /* stats.c */
 void buse_stats_init(struct buse_device *dev);
@@ -329,6 +336,24 @@ static inline bool buse_fault(struct buse_device *dev, enum buse_fault kind)
 
 /* An allocation that a test can make fail. */
 #define BUSE_ALLOC(expression)	(buse_fault_alloc() ? NULL : (expression))
+
+/*
+ * Around the end of requests. Bottom halves are off so that a final fput() in a
+ * completion is left to a work item: run in the server's own task it could
+ * close the disk and wait for the server. Polled bios are the client's to
+ * finish, and must not be ended with bottom halves off.
+ */
+static inline void buse_end_begin(struct buse_queue *q)
+{
+	if (likely(!q->polled))
+		local_bh_disable();
+}
+
+static inline void buse_end_finish(struct buse_queue *q)
+{
+	if (likely(!q->polled))
+		local_bh_enable();
+}
 
 /* Does the server get the request's ranges as data? See ranges.c. */
 static inline bool buse_has_ranges(struct request *rq)

@@ -128,6 +128,7 @@ int buse_disk_add(struct buse_device *dev)
 
 	dev->tag_set.ops = &buse_mq_ops;
 	dev->tag_set.nr_hw_queues = dev->params.nr_queues;
+	dev->tag_set.nr_maps = dev->params.nr_poll_queues ? HCTX_MAX_TYPES : 1;
 	dev->tag_set.queue_depth = dev->params.queue_depth;
 	dev->tag_set.numa_node = NUMA_NO_NODE;
 	dev->tag_set.flags = buse_tag_set_flags();

@@ -81,7 +81,8 @@ static u32 buse_default_pool(const struct buse_params *p)
 static int buse_check_queues(struct buse_params *p)
 {
 	if (!p->nr_queues)
-		p->nr_queues = min(num_possible_cpus(), BUSE_DEFAULT_QUEUES);
+		p->nr_queues = min(num_possible_cpus(), BUSE_DEFAULT_QUEUES) +
+			       min(p->nr_poll_queues, BUSE_MAX_QUEUES);
 	if (!p->queue_depth)
 		p->queue_depth = BUSE_DEFAULT_DEPTH;
 	if (!p->max_io_bytes)
@@ -89,6 +90,7 @@ static int buse_check_queues(struct buse_params *p)
 	if (!p->servers_per_queue)
 		p->servers_per_queue = 1;
 	if (p->nr_queues > BUSE_MAX_QUEUES ||
+	    p->nr_poll_queues >= p->nr_queues ||
 	    p->servers_per_queue > BUSE_MAX_SERVERS_PER_QUEUE ||
 	    p->queue_depth > BUSE_MAX_QUEUE_DEPTH ||
 	    p->max_io_bytes > BUSE_MAX_IO_BYTES ||

@@ -39,16 +39,14 @@ void buse_pending_sort(struct buse_queue *q)
 	       buse_by_sequence, NULL, q->tags);
 }
 
-/*
- * Ends a request that no tag refers to any more. Bottom halves are off so that
- * a final fput() in a completion is left to a work item: run in the server's
- * own task it could close the disk and wait for the server.
- */
+/* Ends a request that no tag refers to any more. */
 void buse_queue_end(struct request *rq, blk_status_t status)
 {
-	local_bh_disable();
+	struct buse_queue *q = rq->mq_hctx->driver_data;
+
+	buse_end_begin(q);
 	blk_mq_end_request(rq, status);
-	local_bh_enable();
+	buse_end_finish(q);
 }
 
 /* Fails everything the kernel or a server holds. q->failing or q->dead. */

@@ -149,8 +149,11 @@ static bool buse_try_direct(struct buse_queue *q, struct buse_lane *lane,
 		return true;
 	if (req_op(tag->rq) == REQ_OP_READ)
 		return buse_pool_get(q, tag_nr, bytes);
-	/* The copy is under the spin lock: small ones, to an idle server. */
-	if (lane->nr_delivered || bytes > BUSE_CHUNK_BYTES)
+	/*
+	 * The copy is under the spin lock: small ones, to an idle server. That
+	 * of a polled queue makes no calls in which it could copy.
+	 */
+	if (bytes > BUSE_CHUNK_BYTES || (lane->nr_delivered && !q->polled))
 		return false;
 	if (!buse_pool_get(q, tag_nr, bytes))
 		return false;
@@ -299,6 +302,8 @@ const struct blk_mq_ops buse_mq_ops = {
 	.queue_rq	= buse_queue_rq,
 	.commit_rqs	= buse_commit_rqs,
 	.queue_rqs	= buse_queue_rqs,
+	.map_queues	= buse_map_queues,
+	.poll		= buse_poll_hctx,
 	.init_hctx	= buse_init_hctx,
 	.timeout	= buse_timeout,
 };
@@ -382,8 +387,11 @@ static void buse_deliver_finish(struct buse_lane *lane, const u16 *batch, u32 n,
 		buse_queue_kick(q);
 }
 
-/* Delivers pending requests as far as data memory reaches. By the server. */
-void buse_lane_deliver(struct buse_lane *lane)
+/*
+ * Delivers pending requests as far as data memory reaches. By the server, or,
+ * without sleeping, by who polls.
+ */
+void buse_lane_deliver(struct buse_lane *lane, bool may_sleep)
 {
 	struct buse_queue *q = lane->queue;
 	u16 batch[BUSE_BATCH];
@@ -399,7 +407,7 @@ void buse_lane_deliver(struct buse_lane *lane)
 
 			if (buse_data_to_server(tag->rq)) {
 				buse_pool_copy(q, tag, true);
-				if (tag->nr_chunks)
+				if (tag->nr_chunks && may_sleep)
 					cond_resched();
 			}
 		}
@@ -452,6 +460,7 @@ int buse_queue_init(struct buse_device *dev, u32 index)
 	q->nr_lanes = dev->params.servers_per_queue;
 	for (i = 0; i < q->nr_lanes; i++)
 		buse_lane_init(q, i);
+	q->polled = index >= dev->params.nr_queues - dev->params.nr_poll_queues;
 	return buse_stats_init_queue(q);
 }
 

@@ -206,7 +206,7 @@ static long buse_enter(struct buse_file *file, u64 arg)
 	WRITE_ONCE(file->head, head);
 
 	for (;;) {
-		buse_lane_deliver(lane);
+		buse_lane_deliver(lane, true);
 		ret = buse_file_error(file);
 		if (unlikely(ret))
 			break;

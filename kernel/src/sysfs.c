@@ -66,6 +66,16 @@ static u64 buse_wakeups(const struct buse_queue *q)
 	return sum;
 }
 
+static u64 buse_polled(const struct buse_queue *q)
+{
+	u64 sum = 0;
+	u32 i;
+
+	for (i = 0; i < q->nr_lanes; i++)
+		sum += READ_ONCE(q->lanes[i].polled);
+	return sum;
+}
+
 /* A counter is a line with a number for each queue. */
 #define BUSE_COUNTER(_name, _value)					\
 static ssize_t _name##_show(struct device *device,			\
@@ -86,6 +96,7 @@ static ssize_t _name##_show(struct device *device,			\
 static DEVICE_ATTR_RO(_name)
 
 BUSE_COUNTER(completed, READ_ONCE(q->completed));
+BUSE_COUNTER(polled, buse_polled(q));
 BUSE_COUNTER(enters, buse_enters(q));
 BUSE_COUNTER(wakeups, buse_wakeups(q));
 BUSE_COUNTER(redelivered, READ_ONCE(q->redelivered));
@@ -96,6 +107,7 @@ static struct attribute *buse_disk_attrs[] = {
 	&dev_attr_histograms.attr,
 	&dev_attr_latency_us.attr,
 	&dev_attr_completed.attr,
+	&dev_attr_polled.attr,
 	&dev_attr_enters.attr,
 	&dev_attr_wakeups.attr,
 	&dev_attr_redelivered.attr,

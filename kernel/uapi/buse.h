@@ -64,9 +64,10 @@ struct buse_params {
 	__u32 pool_bytes;		/* (*) data memory per queue */
 	__u32 park_limit_ms;		/* I/O fails after it, or BUSE_PARK_* */
 	__u32 servers_per_queue;	/* (*) 1: lanes, see struct buse_attach */
-	__u32 reserved[1];
+	__u32 nr_poll_queues;		/* of nr_queues, the last ones: polled */
 	__u32 max_discard_segments;	/* (*) above 1: BUSE_REQ_RANGES is understood */
 	__u32 chunk_bytes;		/* 0: none; no request crosses a multiple of it */
+	__u32 reserved[2];
 };
 
 /* Device states, struct buse_info.state. */
@@ -274,8 +275,8 @@ struct buse_completion {
 #define BUSE_ABI_ASSERT(cond) _Static_assert(cond, #cond)
 #endif
 
-BUSE_ABI_ASSERT(sizeof(struct buse_params) == 72);
-BUSE_ABI_ASSERT(sizeof(struct buse_info) == 264);
+BUSE_ABI_ASSERT(sizeof(struct buse_params) == 80);
+BUSE_ABI_ASSERT(sizeof(struct buse_info) == 272);
 BUSE_ABI_ASSERT(sizeof(struct buse_command) == 16);
 BUSE_ABI_ASSERT(sizeof(struct buse_list) == 256);
 BUSE_ABI_ASSERT(sizeof(struct buse_attach) == 64);
@@ -285,7 +286,7 @@ BUSE_ABI_ASSERT(sizeof(struct buse_range) == 16);
 BUSE_ABI_ASSERT(sizeof(struct buse_completion) == 16);
 BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_ring_header, cq_tail) == 64);
 BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_info, params) == 48);
-BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_info, name) == 120);
+BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_info, name) == 128);
 BUSE_ABI_ASSERT(__builtin_offsetof(struct buse_request, generation) == 24);
 
 #endif /* _UAPI_LINUX_BUSE_H */

@@ -94,7 +94,7 @@ static void create(int argc, char** argv) {
         MEMBER(pool_bytes),   MEMBER(park_limit_ms),       MEMBER(io_opt_bytes),
         MEMBER(servers_per_queue), MEMBER(io_min_bytes), MEMBER(max_discard_bytes),
         MEMBER(chunk_bytes), MEMBER(max_discard_segments),
-        MEMBER(discard_granularity_bytes), MEMBER(reserved)};
+        MEMBER(discard_granularity_bytes), MEMBER(nr_poll_queues), MEMBER(reserved)};
     char* value = strchr(argv[a], '=');
     size_t m;
     if (!value) exit(1);

@@ -39,7 +39,8 @@ clear_remains() {
     timeout -k 1 20 "$busesrv" stop "$index" force
     timeout -k 1 20 "$busesrv" destroy "$index"
   done
-  pkill -9 'diskd-driver|busesrv|fio'
+  # One by one: pkill refuses a pattern of more than 15 characters.
+  for index in diskd-driver busesrv busefeat fio; do pkill -9 "$index"; done
   unload
 } >/dev/null 2>&1
 

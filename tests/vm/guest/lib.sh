@@ -104,6 +104,7 @@ cleanup() {
     timeout 20 "$DISKD_BIN_DIR/../test/busesrv" destroy "$index" 2>/dev/null
   done
   pkill -9 busesrv
+  pkill -9 busefeat
   # A tool that came after its disk was gone may have made a file of that name.
   find /dev -maxdepth 1 -name 'buse*' -type f -delete
   rm -rf $WORK
