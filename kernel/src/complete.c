@@ -145,6 +145,14 @@ static __always_inline void buse_end_batch(struct buse_queue *q,
 	buse_end_finish(q);
 }
 
+static void buse_leave_batch(struct buse_queue *q, struct buse_done *done, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		buse_order_leave(q, done[i].tag - q->tags);
+}
+
 /* What is below the tail as it is now, or -EPROTO. Under lane->cq_mutex. */
 static int buse_lane_entries(struct buse_lane *lane)
 {
@@ -165,6 +173,8 @@ static __always_inline u32 buse_drain_batch(struct buse_lane *lane, u32 entries,
 	u32 taken = buse_take_batch(lane, entries, done);
 
 	buse_copy_batch(q, done, taken, server);
+	if (unlikely(q->extents))
+		buse_leave_batch(q, done, taken);
 	buse_end_batch(q, done, taken, iob, server);
 	return taken;
 }

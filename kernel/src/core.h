@@ -22,6 +22,7 @@
  * Who owns a request in which state of its tag (all changes under
  * buse_queue.lock unless noted):
  *   FREE		the block layer
+ *   HELD		order.c; waits for requests that it overlaps
  *   PENDING		the queue; no data memory, not visible to a server
  *   COPYING		the task in ENTER or a poll that fills its data memory
  *   DELIVERED		the server of the tag's lane; the kernel may take it
@@ -54,6 +55,7 @@
 
 enum buse_tag_state {
 	BUSE_TAG_FREE,
+	BUSE_TAG_HELD,
 	BUSE_TAG_PENDING,
 	BUSE_TAG_COPYING,
 	BUSE_TAG_DELIVERED,
@@ -63,6 +65,9 @@ enum buse_tag_state {
 /* Latency histograms: see stats.c. */
 #define BUSE_NR_CLASSES		4
 #define BUSE_NR_BUCKETS		28
+
+struct buse_order;
+struct buse_extent;
 
 /* Private shadow of what the server was told; the rings are never read back. */
 struct buse_tag {
@@ -120,6 +125,7 @@ struct buse_queue {
 	struct buse_lane *lanes;
 	u32 nr_lanes;
 	bool polled;		/* its completions are taken by the clients' polls */
+	struct buse_extent *extents;	/* one per tag; NULL: not ordered */
 	u64 (*latency)[BUSE_NR_BUCKETS];	/* under lock */
 	struct mutex succession;
 
@@ -140,6 +146,7 @@ struct buse_queue {
 	u64 redelivered;
 	u64 stale_completions;
 	u64 completed;
+	u64 held;
 };
 
 enum buse_fault {
@@ -188,6 +195,7 @@ struct buse_device {
 	u32 quiesce;			/* odd: quiesced; counts */
 	wait_queue_head_t quiesce_wait;
 	atomic64_t sequence;
+	struct buse_order *order;	/* NULL: not ordered */
 	bool histograms;	/* record latencies */
 
 	struct buse_queue *queues;
@@ -266,6 +274,7 @@ void buse_lane_deliver(struct buse_lane *lane, bool may_sleep);
 void buse_pending_push(struct buse_queue *q, u32 tag_nr);
 void buse_pending_sort(struct buse_queue *q);
 void buse_queue_end(struct request *rq, blk_status_t status);
+void buse_request_fail(struct buse_queue *q, struct request *rq);
 void buse_queue_fail(struct buse_queue *q);
 
 /* succession.c */
@@ -288,6 +297,15 @@ int buse_lane_poll(struct buse_lane *lane, struct io_comp_batch *iob);
 /* poll.c */
 void buse_map_queues(struct blk_mq_tag_set *set);
 int buse_poll_hctx(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob);
+
+/* order.c */
+int buse_order_init(struct buse_device *dev);
+int buse_order_init_queue(struct buse_queue *q);
+void buse_order_free(struct buse_device *dev);
+void buse_order_free_queue(struct buse_queue *q);
+bool buse_order_enter(struct buse_queue *q, u32 tag_nr);
+void buse_order_leave(struct buse_queue *q, u32 tag_nr);
+bool buse_order_claim(struct buse_queue *q, u32 tag_nr);
 
 /* stats.c */
 void buse_stats_init(struct buse_device *dev);

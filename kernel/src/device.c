@@ -26,6 +26,7 @@ static void buse_device_free(struct kref *ref)
 	for (i = 0; i < dev->params.nr_queues; i++)
 		buse_queue_free(&dev->queues[i]);
 	kvfree(dev->queues);
+	buse_order_free(dev);
 	kfree(dev);
 	if (atomic_dec_and_test(&nr_devices))
 		wake_up(&all_gone);
@@ -160,6 +161,8 @@ struct buse_device *buse_device_alloc(const struct buse_info *info)
 		dev->params.nr_queues = 0;
 		goto out;
 	}
+	if (buse_order_init(dev))
+		goto out;
 	for (i = 0; i < dev->params.nr_queues; i++)
 		if (buse_queue_init(dev, i))
 			goto out;

@@ -49,6 +49,14 @@ void buse_queue_end(struct request *rq, blk_status_t status)
 	buse_end_finish(q);
 }
 
+/* The same for a request that was accepted and is not complete. */
+void buse_request_fail(struct buse_queue *q, struct request *rq)
+{
+	if (unlikely(q->extents))
+		buse_order_leave(q, rq->tag);
+	buse_queue_end(rq, BLK_STS_IOERR);
+}
+
 /* Fails everything the kernel or a server holds. q->failing or q->dead. */
 void buse_queue_fail(struct buse_queue *q)
 {
@@ -70,10 +78,14 @@ void buse_queue_fail(struct buse_queue *q)
 		     tag_nr++) {
 			struct buse_tag *tag = &q->tags[tag_nr];
 
-			if (tag->state == BUSE_TAG_DELIVERED)
+			if (tag->state == BUSE_TAG_DELIVERED) {
 				q->lanes[tag->lane].nr_delivered--;
-			else if (tag->state != BUSE_TAG_PENDING)
+			} else if (tag->state == BUSE_TAG_HELD) {
+				if (!buse_order_claim(q, tag_nr))
+					continue;
+			} else if (tag->state != BUSE_TAG_PENDING) {
 				continue;
+			}
 			buse_pool_put(q, tag);
 			failed[n++] = tag->rq;
 			tag->rq = NULL;
@@ -82,7 +94,7 @@ void buse_queue_fail(struct buse_queue *q)
 		buse_queue_idle(q);
 		spin_unlock(&q->lock);
 		for (i = 0; i < n; i++)
-			buse_queue_end(failed[i], BLK_STS_IOERR);
+			buse_request_fail(q, failed[i]);
 		cond_resched();
 	}
 }

@@ -177,7 +177,14 @@ static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
 	tag->op = op;
 	tag->delivered_before = false;
 	tag->nr_chunks = 0;
-	tag->sequence = atomic64_inc_return(&q->dev->sequence);
+	if (unlikely(q->extents)) {
+		if (buse_order_enter(q, rq->tag)) {
+			tag->state = BUSE_TAG_HELD;
+			return BLK_STS_OK;
+		}
+	} else {
+		tag->sequence = atomic64_inc_return(&q->dev->sequence);
+	}
 	lane = buse_pick_lane(q);
 	if (buse_try_direct(q, lane, rq->tag))
 		buse_ring_put(lane, rq->tag);
@@ -382,7 +389,7 @@ static void buse_deliver_finish(struct buse_lane *lane, const u16 *batch, u32 n,
 	buse_lane_publish(lane);
 	spin_unlock(&q->lock);
 	for (i = 0; i < nr_failed; i++)
-		buse_queue_end(failed[i], BLK_STS_IOERR);
+		buse_request_fail(q, failed[i]);
 	if (unlikely(taken_back))
 		buse_queue_kick(q);
 }
@@ -461,11 +468,12 @@ int buse_queue_init(struct buse_device *dev, u32 index)
 	for (i = 0; i < q->nr_lanes; i++)
 		buse_lane_init(q, i);
 	q->polled = index >= dev->params.nr_queues - dev->params.nr_poll_queues;
-	return buse_stats_init_queue(q);
+	return buse_stats_init_queue(q) ?: buse_order_init_queue(q);
 }
 
 void buse_queue_free(struct buse_queue *q)
 {
+	buse_order_free_queue(q);
 	buse_stats_free_queue(q);
 	vfree(q->map);
 	bitmap_free(q->chunk_map);

@@ -99,6 +99,7 @@ BUSE_COUNTER(completed, READ_ONCE(q->completed));
 BUSE_COUNTER(polled, buse_polled(q));
 BUSE_COUNTER(enters, buse_enters(q));
 BUSE_COUNTER(wakeups, buse_wakeups(q));
+BUSE_COUNTER(held, READ_ONCE(q->held));
 BUSE_COUNTER(redelivered, READ_ONCE(q->redelivered));
 BUSE_COUNTER(stale, READ_ONCE(q->stale_completions));
 
@@ -110,6 +111,7 @@ static struct attribute *buse_disk_attrs[] = {
 	&dev_attr_polled.attr,
 	&dev_attr_enters.attr,
 	&dev_attr_wakeups.attr,
+	&dev_attr_held.attr,
 	&dev_attr_redelivered.attr,
 	&dev_attr_stale.attr,
 	NULL,

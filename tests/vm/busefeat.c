@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The server for the test of polled queues, against the ABI header alone.
+ * Servers for the tests of polled queues and of ordering, against the ABI header alone.
  *
  *   busefeat spin INDEX DATA_FILE            polled queues: never a system call while there is work
+ *   busefeat disorder INDEX DATA_FILE STATS  answers late and in any order, and counts the pairs of
+ *                                            requests in its hands that overlap (hazards)
+ *   busefeat stats STATS                     prints what `disorder` counts
  *
- * Prints "serving" and runs until the device is destroyed. Exit codes: 0; 1 usage; otherwise the
+ * Both print "serving" and run until the device is destroyed. Exit codes: 0; 1 usage; otherwise the
  * errno of the failed call.
  */
 #define _GNU_SOURCE
@@ -21,7 +24,7 @@
 
 #include "kernel/uapi/buse.h"
 
-enum { SPIN_TURNS = 200000000 };
+enum { SPIN_TURNS = 200000000, MAX_IN_HAND = 32 };
 
 struct queue {
   int fd, spins;
@@ -33,8 +36,16 @@ struct queue {
   uint32_t mask, head, cq_tail;
 };
 
+struct counters {
+  uint64_t requests, hazards, most_in_hand;
+};
+
 static struct buse_info info;
 static char* data;
+static struct counters* counters;
+static pthread_mutex_t in_hand_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct buse_request in_hand[BUSE_MAX_QUEUES * MAX_IN_HAND];
+static unsigned nr_in_hand;
 
 static void die(const char* what) {
   int error = errno;
@@ -100,6 +111,53 @@ static void* serve_at_once(void* argument) {
   }
 }
 
+static int changes_data(const struct buse_request* r) { return r->op != BUSE_OP_READ; }
+
+static int overlap(const struct buse_request* a, const struct buse_request* b) {
+  if (a->op == BUSE_OP_FLUSH || b->op == BUSE_OP_FLUSH) return 0;
+  return a->offset < b->offset + b->length && b->offset < a->offset + a->length &&
+         (changes_data(a) || changes_data(b));
+}
+
+static void take(const struct buse_request* r) {
+  pthread_mutex_lock(&in_hand_lock);
+  for (unsigned i = 0; i < nr_in_hand; i++) counters->hazards += overlap(r, &in_hand[i]);
+  in_hand[nr_in_hand++] = *r;
+  if (nr_in_hand > counters->most_in_hand) counters->most_in_hand = nr_in_hand;
+  counters->requests++;
+  pthread_mutex_unlock(&in_hand_lock);
+}
+
+static void give_back(const struct buse_request* r) {
+  unsigned i = 0;
+  pthread_mutex_lock(&in_hand_lock);
+  while (in_hand[i].sequence != r->sequence || in_hand[i].generation != r->generation) i++;
+  in_hand[i] = in_hand[--nr_in_hand];
+  pthread_mutex_unlock(&in_hand_lock);
+}
+
+static void* serve_in_disorder(void* argument) {
+  struct queue* q = argument;
+  struct buse_request mine[MAX_IN_HAND];
+  unsigned n = 0, seed = 1 + q->attach.queue;
+  for (;;) {
+    uint32_t tail = tail_of(q);
+    for (; q->head != tail && n < MAX_IN_HAND; q->head++) {
+      mine[n] = q->sq[q->head & q->mask];
+      take(&mine[n++]);
+    }
+    if (n) usleep(rand_r(&seed) % 300);
+    for (unsigned k = rand_r(&seed) % (n + 1); k; k--) {
+      unsigned i = rand_r(&seed) % n;
+      give_back(&mine[i]);
+      complete(q, &mine[i]);
+      mine[i] = mine[--n];
+    }
+    publish(q);
+    if (!enter(q, n ? BUSE_ENTER_NOWAIT : 0)) return NULL;
+  }
+}
+
 static void attach(struct queue* q, uint32_t index, uint32_t number) {
   char path[64];
   snprintf(path, sizeof(path), "/dev/busec%u", index);
@@ -143,6 +201,13 @@ int main(int argc, char** argv) {
 
   if (!strcmp(verb, "spin") && argc == 4) {
     serve(index, argv[3], serve_at_once);
+  } else if (!strcmp(verb, "disorder") && argc == 5) {
+    counters = map_file(argv[4], sizeof(*counters));
+    serve(index, argv[3], serve_in_disorder);
+  } else if (!strcmp(verb, "stats") && argc == 3) {
+    counters = map_file(argv[2], sizeof(*counters));
+    printf("requests=%lu\nhazards=%lu\nmost_in_hand=%lu\n", counters->requests, counters->hazards,
+           counters->most_in_hand);
   } else {
     return fprintf(stderr, "usage: see the head of tests/vm/busefeat.c\n"), 1;
   }
