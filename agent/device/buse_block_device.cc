@@ -108,8 +108,8 @@ absl::Status BuseBlockDevice::Unpublish(bool force) {
   if (!HasDisk(*info)) return RemoveByBuseLink(*info);
   if (!force) RETURN_IF_ERROR(flush_.Wait(kFlushLimit));
   const absl::Status status = RunBounded(
-      force ? kForcedUnpublishLimit : kUnpublishLimit,
-      [&] { return control_.Stop(index_, force); }, [&] { Abort(); });
+      force ? kForcedUnpublishLimit : kUnpublishLimit, [&] { return control_.Stop(index_, force); },
+      [&] { Abort(); });
   if (status.ok()) return RemoveByBuseLink(*info);
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));

@@ -101,15 +101,15 @@ absl::Status RunCommand(const std::vector<std::string>& argv, absl::Duration tim
   if (!ended) {
     kill(*pid, SIGKILL);
     const bool gone = WaitUntil(*pid, absl::Now() + kKillGrace, wait_status);
-    return absl::DeadlineExceededError(absl::StrCat(argv[0], " took more than ",
-                                                    absl::FormatDuration(timeout),
-                                                    gone ? " and was killed" : " and can't be killed"));
+    return absl::DeadlineExceededError(
+        absl::StrCat(argv[0], " took more than ", absl::FormatDuration(timeout),
+                     gone ? " and was killed" : " and can't be killed"));
   }
   if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat(
-      argv[0], WIFEXITED(wait_status) ? " exited with " : " was ended by signal ",
-      WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : WTERMSIG(wait_status), ": ",
-      std::string(absl::StripAsciiWhitespace(tail))));
+  return absl::InternalError(
+      absl::StrCat(argv[0], WIFEXITED(wait_status) ? " exited with " : " was ended by signal ",
+                   WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : WTERMSIG(wait_status), ": ",
+                   std::string(absl::StripAsciiWhitespace(tail))));
 }
 
 }  // namespace diskd::csi

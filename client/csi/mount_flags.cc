@@ -43,11 +43,20 @@ struct DataOption {
 };
 // errors=panic is left out on purpose: it lets a disk stop the node.
 constexpr DataOption kDataOptions[] = {
-    {"", "discard"},           {"", "nodiscard"},         {"ext4", "errors=remount-ro"},
-    {"ext4", "errors=continue"}, {"ext4", "data=ordered"},  {"ext4", "data=journal"},
-    {"ext4", "data=writeback"},  {"ext4", "commit="},       {"ext4", "noload"},
-    {"xfs", "nouuid"},         {"xfs", "norecovery"},     {"xfs", "inode64"},
-    {"xfs", "largeio"},        {"xfs", "logbsize="},
+    {"", "discard"},
+    {"", "nodiscard"},
+    {"ext4", "errors=remount-ro"},
+    {"ext4", "errors=continue"},
+    {"ext4", "data=ordered"},
+    {"ext4", "data=journal"},
+    {"ext4", "data=writeback"},
+    {"ext4", "commit="},
+    {"ext4", "noload"},
+    {"xfs", "nouuid"},
+    {"xfs", "norecovery"},
+    {"xfs", "inode64"},
+    {"xfs", "largeio"},
+    {"xfs", "logbsize="},
 };
 constexpr size_t kMaxNumberDigits = 9;
 
@@ -77,10 +86,9 @@ absl::StatusOr<MountOptions> ParseMountFlags(const std::vector<std::string>& mou
                            [&](const DataOption& o) { return Matches(o, flag, fs_type); })) {
       data.push_back(flag);
     } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("mount flag ", i + 1, " of ", mount_flags.size(),
-                       " is not allowed", fs_type.empty() ? "" : " for ", fs_type,
-                       "; docs/csi.md lists those that are"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "mount flag ", i + 1, " of ", mount_flags.size(), " is not allowed",
+          fs_type.empty() ? "" : " for ", fs_type, "; docs/csi.md lists those that are"));
     }
   }
   options.data = absl::StrJoin(data, ",");

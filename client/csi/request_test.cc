@@ -32,8 +32,7 @@ TEST(ChooseSize, Range_IsKept) {
 
 TEST(ChooseSize, RangeThatFitsNothing_IsRefused) {
   EXPECT_TRUE(absl::IsOutOfRange(ChooseSize(Range(3 << 20, 2 << 20), 0, 0).status()));
-  EXPECT_TRUE(
-      absl::IsOutOfRange(ChooseSize(Range((2 << 20) + 1, (2 << 20) + 2), 512, 0).status()));
+  EXPECT_TRUE(absl::IsOutOfRange(ChooseSize(Range((2 << 20) + 1, (2 << 20) + 2), 512, 0).status()));
   EXPECT_TRUE(absl::IsOutOfRange(ChooseSize(Range(0, 4096), 0, 0).status()));
   EXPECT_TRUE(absl::IsOutOfRange(ChooseSize(Range(INT64_MAX, 0), 0, 0).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(ChooseSize(Range(-1, 0), 0, 0).status()));

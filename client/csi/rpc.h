@@ -21,7 +21,6 @@ inline grpc::Status ToGrpc(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
 }
 
-
 // Logs the request without its secrets, runs `work` (-> absl::Status), logs what failed.
 template <typename Work>
 grpc::Status Serve(const char* method, const google::protobuf::Message& request, Work work) {

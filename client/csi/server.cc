@@ -31,9 +31,9 @@ absl::StatusOr<std::string> SocketAddress(absl::string_view endpoint) {
   absl::ConsumePrefix(&endpoint, "unix:");
   while (absl::StartsWith(endpoint, "//")) endpoint.remove_prefix(1);
   if (!absl::StartsWith(endpoint, "/") || endpoint.size() > kMaxSocketPathBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("endpoint \"", endpoint, "\": use unix:///path with at most ",
-                     kMaxSocketPathBytes, " bytes of path"));
+    return absl::InvalidArgumentError(absl::StrCat("endpoint \"", endpoint,
+                                                   "\": use unix:///path with at most ",
+                                                   kMaxSocketPathBytes, " bytes of path"));
   }
   return absl::StrCat("unix:", endpoint);
 }

@@ -47,11 +47,10 @@ void ListMessage(const pb::Descriptor& type, std::vector<std::string>& lines) {
 void ListService(const pb::ServiceDescriptor& service, std::vector<std::string>& lines) {
   for (int i = 0; i < service.method_count(); ++i) {
     const pb::MethodDescriptor& method = *service.method(i);
-    lines.push_back(absl::StrCat("method /", service.full_name(), "/", method.name(), " ",
-                                 method.client_streaming() ? "stream " : "",
-                                 method.input_type()->full_name(), " -> ",
-                                 method.server_streaming() ? "stream " : "",
-                                 method.output_type()->full_name()));
+    lines.push_back(absl::StrCat(
+        "method /", service.full_name(), "/", method.name(), " ",
+        method.client_streaming() ? "stream " : "", method.input_type()->full_name(), " -> ",
+        method.server_streaming() ? "stream " : "", method.output_type()->full_name()));
   }
 }
 

@@ -50,14 +50,15 @@ TEST(Wire, PublishRequest_HasTheseBytes) {
   request.set_readonly(true);
   (*request.mutable_secrets())["k"] = "p";
   EXPECT_EQ(absl::BytesToHexString(request.SerializeAsString()),
-            "0a0176"                                  // 1 volume_id
-            "1a022f73"                                // 3 staging_target_path
-            "22022f74"                                // 4 target_path
-            "2a14"                                    // 5 volume_capability
-            "120e0a037866731207" "6e6f6174696d65"     //   2 mount: 1 fs_type, 2 mount_flags
-            "1a020807"                                //   3 access_mode: 1 mode
-            "3001"                                    // 6 readonly
-            "3a060a016b120170");                      // 7 secrets
+            "0a0176"    // 1 volume_id
+            "1a022f73"  // 3 staging_target_path
+            "22022f74"  // 4 target_path
+            "2a14"      // 5 volume_capability
+            "120e0a037866731207"
+            "6e6f6174696d65"      //   2 mount: 1 fs_type, 2 mount_flags
+            "1a020807"            //   3 access_mode: 1 mode
+            "3001"                // 6 readonly
+            "3a060a016b120170");  // 7 secrets
 }
 
 }  // namespace

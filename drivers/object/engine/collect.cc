@@ -106,8 +106,7 @@ Task<absl::Status> Engine::Walk(PagePointer at, bool pinned, bool force, Victims
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> Engine::ListCandidates(const Head& head, uint32_t side_floor,
-                                          Victims& victims) {
+Task<absl::Status> Engine::ListCandidates(const Head& head, uint32_t side_floor, Victims& victims) {
   std::string after;
   for (bool more = true; more;) {
     const absl::StatusOr<ListResult> listed =
@@ -176,9 +175,8 @@ Task<absl::Status> Engine::MoveLive(const Head& head, Victims& victims) {
   const size_t limit = std::max<size_t>(1, options_.object_bytes / kBlockBytes);
   for (size_t at = 0; at < victims.blocks.size(); at += limit) {
     const size_t end = std::min(victims.blocks.size(), at + limit);
-    CO_RETURN_IF_ERROR(co_await StoreMoved(
-        {victims.blocks.begin() + static_cast<ptrdiff_t>(at),
-         victims.blocks.begin() + static_cast<ptrdiff_t>(end)}));
+    CO_RETURN_IF_ERROR(co_await StoreMoved({victims.blocks.begin() + static_cast<ptrdiff_t>(at),
+                                            victims.blocks.begin() + static_cast<ptrdiff_t>(end)}));
   }
   co_return absl::OkStatus();
 }

@@ -15,11 +15,11 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
       store_(environment.store, environment.scheduler),
       readers_(environment.scheduler),
       head_(&store_, environment.scheduler, volume, options_),
-      tree_(&store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
+      tree_(
+          &store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
       log_(environment.log, environment.scheduler, options_, &readers_,
            {[this](const LogRecord& record) { OnWritten(record); },
-            [this](absl::Status status) { Fail(status); },
-            [this] { upload_work_.Notify(); }}),
+            [this](absl::Status status) { Fail(status); }, [this] { upload_work_.Notify(); }}),
       upload_work_(environment.scheduler),
       progress_(environment.scheduler),
       checkpoint_mutex_(environment.scheduler),
@@ -132,16 +132,14 @@ void Engine::AddToOverlay(const LogRecord& record) {
       overlay_.SetZero(op.lba, op.blocks, {0, 0, sequence});
     } else {
       for (uint64_t i = 0; i < op.blocks; ++i, ++block) {
-        overlay_.SetData(op.lba + i,
-                         {record.position + 1 + block, record.crcs[block], sequence});
+        overlay_.SetData(op.lba + i, {record.position + 1 + block, record.crcs[block], sequence});
       }
     }
     ++sequence;
   }
 }
 
-void Engine::CreateSnapshot(std::string name,
-                            std::function<void(absl::StatusOr<uint64_t>)> done) {
+void Engine::CreateSnapshot(std::string name, std::function<void(absl::StatusOr<uint64_t>)> done) {
   auto run = [](Engine* engine, std::string name, auto done) -> Task<void> {
     done(co_await engine->Snapshot(std::move(name)));
   };
@@ -194,9 +192,7 @@ void Engine::ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* int
 }
 
 void Engine::Collect(Done done) {
-  auto run = [](Engine* engine, Done done) -> Task<void> {
-    done(co_await engine->CollectOnce());
-  };
+  auto run = [](Engine* engine, Done done) -> Task<void> { done(co_await engine->CollectOnce()); };
   tasks_.Spawn(run(this, std::move(done)));
 }
 

@@ -20,8 +20,7 @@ Task<absl::StatusOr<Etag>> HeadKeeper::Put(const Head& head, PutCondition condit
 Task<absl::Status> HeadKeeper::Load() {
   absl::Status problem;
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
-    const absl::StatusOr<GetResult> got =
-        co_await store_->Get(Lane::kUpload, name_, std::nullopt);
+    const absl::StatusOr<GetResult> got = co_await store_->Get(Lane::kUpload, name_, std::nullopt);
     if (!got.ok()) co_return got.status();
     absl::StatusOr<Head> head = ParseHead(got->body);
     if (head.ok() && head->volume != volume_) {

@@ -17,7 +17,10 @@ namespace diskd::object {
 class HeadKeeper {
  public:
   HeadKeeper(StoreClient* store, Scheduler* scheduler, const Uuid& volume, const Options& options)
-      : store_(store), name_(HeadName(volume)), volume_(volume), options_(options),
+      : store_(store),
+        name_(HeadName(volume)),
+        volume_(volume),
+        options_(options),
         mutex_(scheduler) {}
 
   // An edit may run several times, each time on the HEAD as it is then.

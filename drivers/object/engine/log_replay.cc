@@ -93,8 +93,7 @@ Task<absl::Status> WriteLog::Format(Uuid volume, uint64_t log_id, WriteSequence 
 Task<absl::StatusOr<LogRecord>> WriteLog::ReadRecord(Window& window, uint64_t position) {
   LogRecord record;
   const std::byte* block = co_await window.Block(position);
-  absl::StatusOr<LogRecordHeader> header =
-      ParseLogRecordHeader(BlockView(block), &record.crc);
+  absl::StatusOr<LogRecordHeader> header = ParseLogRecordHeader(BlockView(block), &record.crc);
   if (!header.ok()) co_return header.status();
   const uint64_t blocks = 1 + header->block_crcs.size();
   if (header->log_id != superblock_.log_id || header->lsn != next_lsn_ ||
@@ -129,8 +128,7 @@ Task<bool> WriteLog::DamageFollows(Window& window, uint64_t position) {
       std::min(position + kMaxOpBlocks + 2, position - position % ring_blocks_ + ring_blocks_);
   for (; position < end; ++position) {
     const std::byte* block = co_await window.Block(position);
-    const absl::StatusOr<LogRecordHeader> header =
-        ParseLogRecordHeader(BlockView(block), nullptr);
+    const absl::StatusOr<LogRecordHeader> header = ParseLogRecordHeader(BlockView(block), nullptr);
     if (header.ok() && header->log_id == superblock_.log_id && header->durable_lsn >= next_lsn_) {
       co_return true;
     }
@@ -161,9 +159,10 @@ Task<absl::Status> WriteLog::Replay(LogSuperblock superblock,
   bool damage = co_await DamageFollows(window, head_);
   if (!damage) damage = co_await DamageFollows(window, PlaceFor(head_, ring_blocks_));
   if (damage) {
-    co_return absl::DataLossError(absl::StrCat(
-        "record ", next_lsn_, " of the write log was flushed and is damaged; the log's disk has "
-        "lost data. Writes behind it are gone"));
+    co_return absl::DataLossError(
+        absl::StrCat("record ", next_lsn_,
+                     " of the write log was flushed and is damaged; the log's disk has "
+                     "lost data. Writes behind it are gone"));
   }
   co_return absl::OkStatus();
 }

@@ -31,8 +31,7 @@ void MapTree::Remember(const Key& key, std::shared_ptr<const MapPage> page) {
   }
 }
 
-Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane,
-                                                                   PagePointer pointer) {
+Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane, PagePointer pointer) {
   const Key key{pointer.stream, pointer.sequence, pointer.offset};
   if (auto it = cache_.find(key); it != cache_.end()) {
     ages_.splice(ages_.begin(), ages_, it->second.age);
@@ -63,8 +62,8 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane,
     Remember(key, shared);
     co_return shared;
   }
-  co_return absl::DataLossError(absl::StrCat("map page at ", pointer.offset, " of ", name, ": ",
-                                             problem.message()));
+  co_return absl::DataLossError(
+      absl::StrCat("map page at ", pointer.offset, " of ", name, ": ", problem.message()));
 }
 
 Task<absl::StatusOr<MapTree::Found>> MapTree::Find(PagePointer root, Lba lba, uint64_t limit) {

@@ -66,11 +66,10 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level
     changed |= *applied;
   }
   if (!changed) co_return old;
-  const bool empty =
-      level == 0 ? std::all_of(page.blocks.begin(), page.blocks.end(),
-                               [](const BlockLocation& b) { return b.hole(); })
-                 : std::all_of(page.pages.begin(), page.pages.end(),
-                               [](const PagePointer& p) { return p.hole(); });
+  const bool empty = level == 0 ? std::all_of(page.blocks.begin(), page.blocks.end(),
+                                              [](const BlockLocation& b) { return b.hole(); })
+                                : std::all_of(page.pages.begin(), page.pages.end(),
+                                              [](const PagePointer& p) { return p.hole(); });
   if (empty) co_return PagePointer{};
   co_return co_await Emit(page);
 }

@@ -29,8 +29,12 @@ class MapWriter {
   // New pages go to objects of `stream`, numbered from *next_side on.
   MapWriter(MapTree* tree, StoreClient* store, const Stream& stream, uint32_t* next_side,
             uint8_t fanout_bits, const Options& options)
-      : tree_(tree), store_(store), stream_(stream), next_side_(next_side),
-        fanout_bits_(fanout_bits), options_(options) {}
+      : tree_(tree),
+        store_(store),
+        stream_(stream),
+        next_side_(next_side),
+        fanout_bits_(fanout_bits),
+        options_(options) {}
 
   // The new root, stored with everything below it. Changes replace moves of the same block.
   Task<absl::StatusOr<PagePointer>> Merge(PagePointer root, uint64_t size_blocks,

@@ -110,8 +110,8 @@ Task<absl::Status> Engine::ReadLog(std::vector<LogBlock> places, std::byte* into
   if (options_.sabotage == Sabotage::kNoCrcCheck) co_return absl::OkStatus();
   for (size_t i = 0; i < places.size(); ++i) {
     if (Crc32c(into + i * kBlockBytes, kBlockBytes) != places[i].crc) {
-      co_return absl::DataLossError(absl::StrCat("block ", places[i].position,
-                                                 " of the write log is damaged"));
+      co_return absl::DataLossError(
+          absl::StrCat("block ", places[i].position, " of the write log is damaged"));
     }
   }
   co_return absl::OkStatus();
@@ -124,8 +124,7 @@ Task<absl::Status> Engine::ReadObject(Lane lane, std::vector<BlockLocation> plac
   if (stream == nullptr) {
     co_return absl::DataLossError(absl::StrCat("data is in unknown stream ", first.stream));
   }
-  const std::string name =
-      ObjectName(stream->volume, stream->epoch, stream->nonce, first.sequence);
+  const std::string name = ObjectName(stream->volume, stream->epoch, stream->nonce, first.sequence);
   const uint64_t bytes = places.size() * kBlockBytes;
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
     const absl::StatusOr<GetResult> got =

@@ -101,8 +101,8 @@ Task<absl::Status> Engine::RollForward() {
 
 Task<absl::Status> Engine::RollStream(Stream stream, uint32_t from) {
   for (uint32_t sequence = from;; ++sequence) {
-    absl::StatusOr<ObjectHeader> header = co_await store_.GetHeader(
-        Lane::kRead, stream.volume, stream.epoch, stream.nonce, sequence);
+    absl::StatusOr<ObjectHeader> header =
+        co_await store_.GetHeader(Lane::kRead, stream.volume, stream.epoch, stream.nonce, sequence);
     if (absl::IsNotFound(header.status())) {
       if (options_.sabotage == Sabotage::kSealSkipped) co_return absl::OkStatus();
       ObjectHeader seal;
@@ -148,9 +148,9 @@ Task<absl::Status> Engine::CheckNothingLost(Stream stream, uint32_t end) {
 absl::Status Engine::ApplyRolled(const Stream& stream, const ObjectHeader& header) {
   if (header.kind != ObjectKind::kData || header.first_sequence != uploaded_sequence_ + 1 ||
       header.last_sequence < header.first_sequence) {
-    return absl::DataLossError(absl::StrCat(
-        "object ", header.sequence, " of epoch ", stream.epoch, " begins with write ",
-        header.first_sequence, ", not with the one behind ", uploaded_sequence_));
+    return absl::DataLossError(absl::StrCat("object ", header.sequence, " of epoch ", stream.epoch,
+                                            " begins with write ", header.first_sequence,
+                                            ", not with the one behind ", uploaded_sequence_));
   }
   AddToDelta(stream.id, header);
   uploaded_sequence_ = header.last_sequence;
@@ -160,9 +160,11 @@ absl::Status Engine::ApplyRolled(const Stream& stream, const ObjectHeader& heade
 
 Task<absl::Status> Engine::ReplayLog(LogSuperblock superblock) {
   if (superblock.uploaded > uploaded_sequence_) {
-    co_return absl::DataLossError(absl::StrCat(
-        "the write log says that writes up to ", superblock.uploaded, " are in the store, which "
-        "has only those up to ", uploaded_sequence_, ": the store has lost data"));
+    co_return absl::DataLossError(absl::StrCat("the write log says that writes up to ",
+                                               superblock.uploaded,
+                                               " are in the store, which "
+                                               "has only those up to ",
+                                               uploaded_sequence_, ": the store has lost data"));
   }
   WriteSequence expected = uploaded_sequence_ + 1;
   CO_RETURN_IF_ERROR(co_await log_.Replay(superblock, [&](const LogRecord& record) {

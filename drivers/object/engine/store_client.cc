@@ -128,8 +128,7 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
 
 Task<absl::StatusOr<ObjectHeader>> StoreClient::Create(Lane lane, ObjectHeader header,
                                                        std::shared_ptr<const std::string> body) {
-  const std::string name =
-      ObjectName(header.volume, header.epoch, header.nonce, header.sequence);
+  const std::string name = ObjectName(header.volume, header.epoch, header.nonce, header.sequence);
   for (int attempt = 0; attempt < kAbsentTries; ++attempt) {
     const absl::StatusOr<Etag> put = co_await Put(lane, name, body, PutCondition::IfAbsent());
     if (put.ok()) co_return header;
@@ -138,8 +137,8 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::Create(Lane lane, ObjectHeader h
         co_await GetHeader(lane, header.volume, header.epoch, header.nonce, header.sequence);
     if (!absl::IsNotFound(there.status())) co_return there;
   }
-  co_return absl::DataLossError(absl::StrCat(
-      "the store says both that ", name, " exists and that it doesn't; it is not usable"));
+  co_return absl::DataLossError(absl::StrCat("the store says both that ", name,
+                                             " exists and that it doesn't; it is not usable"));
 }
 
 }  // namespace diskd::object

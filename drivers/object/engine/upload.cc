@@ -22,13 +22,12 @@ void Engine::ArmUploadTimer() {
   if (upload_timer_ || oldest == nullptr) return;
   upload_timer_ = true;
   const absl::Duration age = environment_.scheduler->Now() - oldest->appended;
-  environment_.scheduler->After(
-      std::max(absl::ZeroDuration(), options_.upload_delay - age),
-      [this, alive = std::weak_ptr<bool>(alive_)] {
-        if (alive.expired()) return;
-        upload_timer_ = false;
-        upload_work_.Notify();
-      });
+  environment_.scheduler->After(std::max(absl::ZeroDuration(), options_.upload_delay - age),
+                                [this, alive = std::weak_ptr<bool>(alive_)] {
+                                  if (alive.expired()) return;
+                                  upload_timer_ = false;
+                                  upload_work_.Notify();
+                                });
 }
 
 bool Engine::CutNow() const {

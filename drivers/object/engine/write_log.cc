@@ -186,8 +186,8 @@ void WriteLog::StartFlush() {
                   [this](const FlushWaiter& w) { return w.sequence <= written_sequence_; });
   if (!useful) return;
   flushing_ = true;
-  device_->Flush([this, alive = std::weak_ptr<bool>(alive_),
-                  lsn = written_lsn_, sequence = written_sequence_](absl::Status status) {
+  device_->Flush([this, alive = std::weak_ptr<bool>(alive_), lsn = written_lsn_,
+                  sequence = written_sequence_](absl::Status status) {
     if (alive.expired()) return;
     flushing_ = false;
     if (!status.ok()) return Fail(status);

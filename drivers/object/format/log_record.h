@@ -24,9 +24,9 @@ struct LogSuperblock {
   uint64_t log_id = 0;  // random, new with each format: stale content of the file never matches
   uint64_t generation = 0;
   uint64_t ring_blocks = 0;
-  uint64_t start = 0;     // virtual ring position of the oldest needed record, blocks
-  uint64_t next_lsn = 0;  // log sequence number of the record at `start`
-  uint32_t previous_crc = 0;  // header checksum of the record before it
+  uint64_t start = 0;          // virtual ring position of the oldest needed record, blocks
+  uint64_t next_lsn = 0;       // log sequence number of the record at `start`
+  uint32_t previous_crc = 0;   // header checksum of the record before it
   WriteSequence uploaded = 0;  // every write up to here is in the store
   bool operator==(const LogSuperblock&) const = default;
 };

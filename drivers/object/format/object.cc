@@ -141,8 +141,8 @@ absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data) {
   const uint32_t moved = in.U32();
   const uint32_t data_blocks = in.U32();
   in.Raw(12);
-  if (uint64_t{extents} * kExtentBytes + uint64_t{moved} * kMovedBytes +
-          uint64_t{data_blocks} * 4 > in.left()) {
+  if (uint64_t{extents} * kExtentBytes + uint64_t{moved} * kMovedBytes + uint64_t{data_blocks} * 4 >
+      in.left()) {
     return Bad("has impossible counts");
   }
   if (h.kind == ObjectKind::kMoved && moved != data_blocks) return Bad("counts disagree");

@@ -67,9 +67,9 @@ struct ObjectHeader {
   uint32_t confirmed = 0;
   WriteSequence first_sequence = 0;  // kData: of its operations
   WriteSequence last_sequence = 0;
-  std::vector<LogOp> extents;         // kData: disjoint
-  std::vector<MovedBlock> moved;      // kMoved
-  std::vector<uint32_t> block_crcs;   // kData, kMoved: of the data blocks, in order
+  std::vector<LogOp> extents;        // kData: disjoint
+  std::vector<MovedBlock> moved;     // kMoved
+  std::vector<uint32_t> block_crcs;  // kData, kMoved: of the data blocks, in order
   bool operator==(const ObjectHeader&) const = default;
 };
 

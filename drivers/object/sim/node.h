@@ -16,8 +16,8 @@ namespace diskd::object {
 
 class Node {
  public:
-  Node(SimScheduler* scheduler, SimStore* store, std::shared_ptr<SimDisk> disk,
-       const Uuid& volume, const Options& options)
+  Node(SimScheduler* scheduler, SimStore* store, std::shared_ptr<SimDisk> disk, const Uuid& volume,
+       const Options& options)
       : disk_(std::move(disk)),
         scheduler_(scheduler, alive_),
         store_(store, alive_),

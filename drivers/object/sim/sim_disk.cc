@@ -59,8 +59,7 @@ void SimDisk::Flush(Done done) {
 void SimDisk::Apply(const Pending& write, std::vector<std::byte>& image) {
   memcpy(image.data() + write.offset, write.data.data(), write.data.size());
   const auto first = unreadable_.lower_bound(write.offset / kSector);
-  unreadable_.erase(first,
-                    unreadable_.lower_bound((write.offset + write.data.size()) / kSector));
+  unreadable_.erase(first, unreadable_.lower_bound((write.offset + write.data.size()) / kSector));
 }
 
 void SimDisk::PowerCut() {

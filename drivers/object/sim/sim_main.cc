@@ -120,7 +120,6 @@ int main(int argc, char** argv) {
       covered.writes, covered.ends[0], covered.ends[1], covered.ends[2], covered.ends[3],
       covered.ends[4], covered.checkpoints, covered.snapshots, covered.rollbacks,
       covered.deleted_objects, covered.moved_blocks, covered.retries);
-  printf("seeds %lu violations %lu planted %d/%d\n", plain.run, plain.violations, caught,
-         kDefects);
+  printf("seeds %lu violations %lu planted %d/%d\n", plain.run, plain.violations, caught, kDefects);
   return plain.violations == 0 && (planted == 0 || caught == kDefects) ? 0 : 1;
 }

@@ -29,14 +29,13 @@ absl::StatusOr<Etag> SimStore::Apply(const std::string& name,
                                      std::shared_ptr<const std::string> body,
                                      const PutCondition& condition) {
   const auto it = objects_.find(name);
-  const bool holds =
-      condition.kind == PutCondition::Kind::kNone ||
-      (condition.kind == PutCondition::Kind::kIfAbsent
-           ? it == objects_.end()
-           : it != objects_.end() && it->second.etag == condition.etag);
+  const bool holds = condition.kind == PutCondition::Kind::kNone ||
+                     (condition.kind == PutCondition::Kind::kIfAbsent
+                          ? it == objects_.end()
+                          : it != objects_.end() && it->second.etag == condition.etag);
   if (!holds) return absl::FailedPreconditionError("412");
   Etag etag = it != objects_.end() && *it->second.body == *body ? it->second.etag
-                                                                 : absl::StrCat(next_etag_++);
+                                                                : absl::StrCat(next_etag_++);
   objects_[name] = {std::move(body), etag, scheduler_->Now()};
   return etag;
 }
@@ -69,7 +68,8 @@ GetResult SimStore::Read(const Object& object, std::optional<ByteRange> range) {
   GetResult result;
   result.etag = object.etag;
   result.object_bytes = object.body->size();
-  if (want.offset < object.body->size()) result.body = object.body->substr(want.offset, want.length);
+  if (want.offset < object.body->size())
+    result.body = object.body->substr(want.offset, want.length);
   if (!result.body.empty() && scheduler_->Chance(faults.damaged)) {
     result.body[scheduler_->Below(result.body.size())] ^=
         static_cast<char>(1 << scheduler_->Below(8));

@@ -35,8 +35,7 @@ class SimStore final : public Store {
   void Get(Lane lane, const std::string& name, std::optional<ByteRange> range,
            GetDone done) override;
   void Head(Lane lane, const std::string& name, HeadDone done) override;
-  void List(Lane lane, const std::string& prefix, const std::string& after,
-            ListDone done) override;
+  void List(Lane lane, const std::string& prefix, const std::string& after, ListDone done) override;
   void Delete(Lane lane, const std::string& name, DeleteDone done) override;
 
   StoreFaults faults;

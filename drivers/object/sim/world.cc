@@ -263,9 +263,8 @@ void World::VerifySnapshots() {
 }
 
 void World::TakeOver() {
-  const uint64_t at_least = options_.durability == Durability::kRemote
-                                ? std::max(flushed_, uploaded_)
-                                : uploaded_;
+  const uint64_t at_least =
+      options_.durability == Durability::kRemote ? std::max(flushed_, uploaded_) : uploaded_;
   OpenOn(NewDisk(), at_least, "takeover");
 }
 
@@ -326,11 +325,12 @@ std::string World::Run() {
       if (random_.Chance(0.02)) StartSnapshotDelete();
       if (random_.Chance(0.04)) StartCollect();
       if (random_.Chance(0.01)) RollBack();
-      if (random_.Chance(0.01)) store_.Outage(random_.Micros(1000, 100'000'000), random_.Chance(0.3));
+      if (random_.Chance(0.01))
+        store_.Outage(random_.Micros(1000, 100'000'000), random_.Chance(0.3));
       RunEvents(random_.Between(1, 60));
     }
     if (random_.Chance(0.3)) RunEvents(random_.Between(100, 3000));
-    const End ends[] = {End::kKill,     End::kKill,   End::kPowerCut, End::kPowerCut,
+    const End ends[] = {End::kKill,     End::kKill,    End::kPowerCut, End::kPowerCut,
                         End::kPowerCut, End::kLogLost, End::kTakeover, End::kClose};
     EndRound(ends[random_.Below(8)]);
     if (lossy_ && node_ && node_->engine().state() != EngineState::kServing) return violation_;

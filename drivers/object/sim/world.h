@@ -95,7 +95,7 @@ class World {
   std::unique_ptr<Node> zombie_;  // an earlier owner that does not know it yet
   uint64_t zombie_limit_ = 0;     // it must not get anything behind this into the store
   bool taking_over_ = false;
-  uint64_t session_ = 0;          // +1 whenever the owner changes: older answers mean nothing
+  uint64_t session_ = 0;  // +1 whenever the owner changes: older answers mean nothing
   uint64_t in_flight_ = 0;
   uint64_t flushed_ = 0;   // covered by an answered flush: survives a power cut
   uint64_t uploaded_ = 0;  // in the store, as the engine says: survives the loss of the log

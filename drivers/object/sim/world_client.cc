@@ -44,35 +44,35 @@ void World::SubmitWrite() {
   const uint64_t sequence = timeline_.Add(write);
   ++coverage_.writes;
   ++in_flight_;
-  node_->engine().Submit(
-      {zero ? RequestKind::kZero : RequestKind::kWrite, fua, write.lba, write.blocks,
-       buffer->block(0),
-       [this, buffer, sequence, fua, session = session_](absl::Status status) {
-         if (session != session_) return;
-         --in_flight_;
-         if (!status.ok()) {
-           if (!Tolerated(status)) Violate(absl::StrCat("write: ", status.ToString()));
-           return;
-         }
-         timeline_.Acknowledge(sequence);
-         // Writes before it are covered too: the log is written in order.
-         if (fua) flushed_ = std::max(flushed_, sequence);
-       }});
+  node_->engine().Submit({zero ? RequestKind::kZero : RequestKind::kWrite, fua, write.lba,
+                          write.blocks, buffer->block(0),
+                          [this, buffer, sequence, fua, session = session_](absl::Status status) {
+                            if (session != session_) return;
+                            --in_flight_;
+                            if (!status.ok()) {
+                              if (!Tolerated(status))
+                                Violate(absl::StrCat("write: ", status.ToString()));
+                              return;
+                            }
+                            timeline_.Acknowledge(sequence);
+                            // Writes before it are covered too: the log is written in order.
+                            if (fua) flushed_ = std::max(flushed_, sequence);
+                          }});
 }
 
 void World::SubmitFlush() {
   ++in_flight_;
-  node_->engine().Submit({RequestKind::kFlush, false, 0, 0, nullptr,
-                          [this, covered = timeline_.acknowledged(),
-                           session = session_](absl::Status status) {
-                            if (session != session_) return;
-                            --in_flight_;
-                            if (!status.ok()) {
-                              if (!Tolerated(status)) Violate(absl::StrCat("flush: ", status.ToString()));
-                              return;
-                            }
-                            flushed_ = std::max(flushed_, covered);
-                          }});
+  node_->engine().Submit(
+      {RequestKind::kFlush, false, 0, 0, nullptr,
+       [this, covered = timeline_.acknowledged(), session = session_](absl::Status status) {
+         if (session != session_) return;
+         --in_flight_;
+         if (!status.ok()) {
+           if (!Tolerated(status)) Violate(absl::StrCat("flush: ", status.ToString()));
+           return;
+         }
+         flushed_ = std::max(flushed_, covered);
+       }});
 }
 
 void World::SubmitRead() {
