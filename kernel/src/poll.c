@@ -12,20 +12,34 @@
  */
 #include "core.h"
 
+static void buse_map_cpus(struct blk_mq_queue_map *map)
+{
+	unsigned int cpu, n = 0;
+
+	if (map->nr_queues <= num_possible_cpus()) {
+		blk_mq_map_queues(map);
+		return;
+	}
+	/* The block layer's own way warns of queues without a CPU. */
+	for_each_possible_cpu(cpu)
+		map->mq_map[cpu] = map->queue_offset + n++;
+}
+
 void buse_map_queues(struct blk_mq_tag_set *set)
 {
 	const struct buse_device *dev = set->driver_data;
 	u32 polled = dev->params.nr_poll_queues;
 	u32 others = dev->params.nr_queues - polled;
 
-	set->map[HCTX_TYPE_DEFAULT].nr_queues = others;
-	blk_mq_map_queues(&set->map[HCTX_TYPE_DEFAULT]);
+	/* Without polled queues the block layer makes one for each CPU at most. */
+	set->map[HCTX_TYPE_DEFAULT].nr_queues = min(others, set->nr_hw_queues);
+	buse_map_cpus(&set->map[HCTX_TYPE_DEFAULT]);
 	if (!polled)
 		return;
 	set->map[HCTX_TYPE_READ].nr_queues = 0;
 	set->map[HCTX_TYPE_POLL].nr_queues = polled;
 	set->map[HCTX_TYPE_POLL].queue_offset = others;
-	blk_mq_map_queues(&set->map[HCTX_TYPE_POLL]);
+	buse_map_cpus(&set->map[HCTX_TYPE_POLL]);
 }
 
 /* Runs in the client, under rcu_read_lock(): nothing here may sleep. */

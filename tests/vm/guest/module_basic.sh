@@ -20,3 +20,14 @@ for fs in ext4 xfs; do
   remove "$INDEX"
   wipefs -qa $WORK/basic.data
 done
+
+step "more queues than CPUs, polled ones among them"
+for members in "nr_queues=$(($(nproc) + 3))" "nr_queues=$(($(nproc) * 2 + 3)) nr_poll_queues=$(($(nproc) + 1))"; do
+  # shellcheck disable=SC2086
+  disk "queues" $((16 << 20)) $members
+  dd if=/dev/urandom of=$WORK/random bs=1M count=4 status=none
+  dd if=$WORK/random of="$DEV" bs=64k oflag=direct status=none
+  dd if="$DEV" bs=64k count=64 iflag=direct status=none | cmp - $WORK/random || fail "$members: data differ"
+  remove "$INDEX"
+  wait "$SERVER" || fail "the server did not end by itself"
+done
