@@ -4,7 +4,7 @@
 # limit: 300
 . "$(dirname "$0")/lib.sh"
 ESTALE=116
-options=(file=$WORK/h.data stats=$WORK/h.stats delay_us=1000 lanes=2)
+options=("file=$WORK/h.data" "stats=$WORK/h.stats" delay_us=1000 lanes=2)
 disk h $((64 << 20)) nr_queues=2 servers_per_queue=2 -- lanes=2 delay_us=1000
 verify_start h
 under_way() { [ "$(stat_of h writes)" -gt 100 ]; }

@@ -22,6 +22,7 @@ remove "$INDEX"
 
 step "64 live disks"
 "$c" many 64 >$WORK/many.out 2>&1 &
+# shellcheck disable=SC2034  # for kill_server
 SERVER=$!
 wait_for 60 grep -q serving $WORK/many.out || fail "$(cat $WORK/many.out)"
 [ "$(busesrv list | wc -l)" = 64 ] || fail "list: $(busesrv list | wc -l)"

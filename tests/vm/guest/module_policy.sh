@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 FOR_EVER=0 FAIL_FAST=4294967295 ETIMEDOUT=110
 server() { serve "$INDEX" file=$WORK/$1.data stats=$WORK/$1.stats; }
-read_one() { timeout 20 dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none "$@"; }
+read_one() { timeout 20 dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none; }
 state_is() { [ "$(state_of "$INDEX")" = "$1" ]; }
 
 step "from waiting to failing, and back"
