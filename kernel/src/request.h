@@ -7,10 +7,13 @@
 
 static inline int buse_op_of(struct request *rq)
 {
-	BUILD_BUG_ON((int)REQ_OP_READ != BUSE_OP_READ ||
-		     (int)REQ_OP_WRITE != BUSE_OP_WRITE);
-	if (likely(req_op(rq) <= REQ_OP_WRITE))
-		return (__force int)req_op(rq);
+	int op = (__force int)req_op(rq);
+
+	/* The same numbers. */
+	BUILD_BUG_ON((__force int)REQ_OP_READ ^ BUSE_OP_READ);
+	BUILD_BUG_ON((__force int)REQ_OP_WRITE ^ BUSE_OP_WRITE);
+	if (likely(op <= BUSE_OP_WRITE))
+		return op;
 	switch (req_op(rq)) {
 	case REQ_OP_FLUSH:
 		return BUSE_OP_FLUSH;

@@ -42,7 +42,7 @@ if grep -E 'warning:|error:' "$out.log"; then
   rc=1
 fi
 checkpatch=$(fetch_checkpatch)
-git ls-files ../../kernel planted | grep -E '\.[ch]$' |
+git ls-files ../../kernel planted ':!../../kernel/example' | grep -E '\.[ch]$' |
   xargs perl "$checkpatch/scripts/checkpatch.pl" --no-tree --no-summary --terse --show-types \
     --ignore "$ignore" --file || rc=1
 [ $rc != 0 ] || echo "sparse and checkpatch: nothing"
