@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "base/errno_status.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace diskd::object {
@@ -98,15 +99,23 @@ class File : public CredentialSource {
 
   absl::StatusOr<Credentials> Get() override {
     absl::MutexLock lock(&mutex_);
-    if (cached_.has_value()) return *cached_;
-    ASSIGN_OR_RETURN(const std::string text, ReadBounded(path_));
-    ASSIGN_OR_RETURN(cached_, ParseCredentials(text, profile_, path_));
+    if (cached_.has_value() && !refused_) return *cached_;
+    const absl::StatusOr<std::string> text = ReadBounded(path_);
+    if (absl::IsPermissionDenied(text.status()) && cached_.has_value()) {
+      SPDLOG_WARN("credentials file {}: user {} may not read it again; using the keys of the start",
+                  path_, geteuid());
+      refused_ = false;
+      return *cached_;
+    }
+    RETURN_IF_ERROR(text.status());
+    ASSIGN_OR_RETURN(cached_, ParseCredentials(*text, profile_, path_));
+    refused_ = false;
     return *cached_;
   }
 
   void Refresh() override {
     absl::MutexLock lock(&mutex_);
-    cached_.reset();
+    refused_ = true;
   }
 
  private:
@@ -114,6 +123,7 @@ class File : public CredentialSource {
   const std::string profile_;
   absl::Mutex mutex_;
   std::optional<Credentials> cached_ ABSL_GUARDED_BY(mutex_);
+  bool refused_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace

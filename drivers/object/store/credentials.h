@@ -44,7 +44,8 @@ std::unique_ptr<CredentialSource> FixedCredentials(Credentials credentials);
 std::unique_ptr<CredentialSource> EnvironmentCredentials();
 
 // A file in the format of ~/.aws/credentials, of which `profile` counts; a file without sections
-// works too. Read again at Refresh(), so a rotated key takes effect without a restart.
+// works too. Read again at Refresh(), so a rotated key takes effect without a restart, unless the
+// process has become a user who may not read it; then the keys stay.
 std::unique_ptr<CredentialSource> FileCredentials(std::string path,
                                                   std::string profile = "default");
 

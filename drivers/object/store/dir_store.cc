@@ -33,8 +33,10 @@ constexpr char kMarker[] = "diskd-store";
 constexpr char kLock[] = "lock";
 constexpr char kObjects[] = "objects";
 constexpr char kTemporary[] = "tmp";
-constexpr mode_t kDirectoryMode = 0700;
+// Who may pass here may work on the objects.
+constexpr mode_t kStoreMode = 0700;
 constexpr mode_t kFileMode = 0600;
+constexpr mode_t kAnybody = 0077;
 constexpr int kLinkAttemptsMax = 8;  // against a Delete that takes the empty folder away each time
 
 // A new file in tmp/, gone with this object.
@@ -42,7 +44,7 @@ class TemporaryFile {
  public:
   static absl::StatusOr<TemporaryFile> Make(int directory) {
     std::string name = absl::StrCat(absl::Hex(RandomNumber(), absl::kZeroPad16));
-    Fd fd = OpenBelow(directory, name, O_RDWR | O_CREAT | O_EXCL, kFileMode);
+    Fd fd = OpenBelow(directory, name, O_RDWR | O_CREAT | O_EXCL, kObjectMode);
     // The lock says that the writer lives; see Clean().
     if (!fd.valid() || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       return FileStatus(errno, "create file in tmp");
@@ -72,9 +74,9 @@ class TemporaryFile {
 
 class DirStore : public Store {
  public:
-  DirStore(const DirOptions& options, Fd root, Fd objects, Fd temporary)
+  DirStore(const DirOptions& options, Fd lock, Fd objects, Fd temporary)
       : options_(options),
-        root_(std::move(root)),
+        lock_(std::move(lock)),
         objects_(std::move(objects)),
         temporary_(std::move(temporary)),
         lanes_{LaneThreads("read", kDirReadThreads), LaneThreads("upload", kDirUploadThreads),
@@ -120,7 +122,7 @@ class DirStore : public Store {
   absl::Status Missing(const std::string& name) const;
 
   const DirOptions options_;
-  const Fd root_;
+  FileLock lock_;
   const Fd objects_;
   const Fd temporary_;
   std::array<LaneThreads, kLanes> lanes_;  // last: their threads use the rest
@@ -204,7 +206,7 @@ absl::Status DirStore::PublishInto(int parent, const std::string& base,
       return absl::FailedPreconditionError(absl::StrCat(what, ": it exists"));
     }
   } else {
-    ASSIGN_OR_RETURN(const Fd lock, LockBelow(root_.get(), kLock, kDirLockTimeout));
+    ASSIGN_OR_RETURN(const FileLock::Guard guard, lock_.Acquire(kDirLockTimeout));
     if (condition.kind == PutCondition::Kind::kIfMatch) {
       struct stat status;
       const Fd current = OpenBelow(parent, base, O_RDONLY | O_NONBLOCK);
@@ -274,7 +276,7 @@ absl::Status DirStore::DeleteNow(const std::string& name) {
   if (absl::IsNotFound(parent.status())) return absl::OkStatus();
   RETURN_IF_ERROR(parent.status());
   {
-    ASSIGN_OR_RETURN(const Fd lock, LockBelow(root_.get(), kLock, kDirLockTimeout));
+    ASSIGN_OR_RETURN(const FileLock::Guard guard, lock_.Acquire(kDirLockTimeout));
     if (unlinkat(parent->get(), BaseName(name).c_str(), 0) != 0 && errno != ENOENT) {
       return FileStatus(errno, absl::StrCat("store ", options_.path, ": delete ", name));
     }
@@ -306,8 +308,9 @@ bool IsEmptyDirectory(int directory) {
 // Makes what is missing. The marker comes last, so a crash leaves something that is made again.
 absl::Status MakeLayout(int root, const std::string& path) {
   const auto failed = [&path] { return FileStatus(errno, absl::StrCat("create store ", path)); };
+  if (fchmod(root, kStoreMode) != 0) return failed();
   for (const char* folder : {kObjects, kTemporary}) {
-    if (mkdirat(root, folder, kDirectoryMode) != 0 && errno != EEXIST) return failed();
+    if (mkdirat(root, folder, kFolderMode) != 0 && errno != EEXIST) return failed();
   }
   const Fd lock = OpenBelow(root, kLock, O_RDWR | O_CREAT, kFileMode);
   if (!lock.valid() || fsync(root) != 0) return failed();
@@ -349,7 +352,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDirStore(const DirOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("store directory \"", path, "\": give an absolute path"));
   }
-  if (options.create && mkdir(path.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
+  if (options.create && mkdir(path.c_str(), kStoreMode) != 0 && errno != EEXIST) {
     return FileStatus(errno, absl::StrCat("create store ", path));
   }
   Fd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -365,13 +368,20 @@ absl::StatusOr<std::unique_ptr<Store>> OpenDirStore(const DirOptions& options) {
     }
     RETURN_IF_ERROR(MakeLayout(root.get(), path));
   }
+  struct stat status;
+  if (fstat(root.get(), &status) != 0) return FileStatus(errno, absl::StrCat("stat store ", path));
+  if ((status.st_mode & kAnybody) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "store ", path, " is open to other users, who could change its objects: chmod 700 it"));
+  }
+  Fd lock = OpenBelow(root.get(), kLock, O_RDWR);
   Fd objects = OpenBelow(root.get(), kObjects, O_RDONLY | O_DIRECTORY);
   Fd temporary = OpenBelow(root.get(), kTemporary, O_RDONLY | O_DIRECTORY);
-  if (!objects.valid() || !temporary.valid()) {
-    return FileStatus(errno, absl::StrCat("open objects and tmp of store ", path));
+  if (!lock.valid() || !objects.valid() || !temporary.valid()) {
+    return FileStatus(errno, absl::StrCat("open lock, objects and tmp of store ", path));
   }
   Clean(temporary.get(), path);
-  return std::make_unique<DirStore>(options, std::move(root), std::move(objects),
+  return std::make_unique<DirStore>(options, std::move(lock), std::move(objects),
                                     std::move(temporary));
 }
 

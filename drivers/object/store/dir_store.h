@@ -7,6 +7,10 @@
 //   PATH/objects/NAME  the objects; a name can't be another one's folder
 //   PATH/tmp/          objects being written, each with a flock while its writer lives
 //
+// PATH has mode 0700, and everything below it is open to all: once opened, the store works on for a
+// process that has become another user, and objects can be read by the next one's user. The
+// process's umask must not narrow that (umask 0).
+//
 // Several processes of one machine may use one directory at a time. A success means that file and
 // directory have been fsync'ed. I/O on a hanging file system can't be timed out.
 #ifndef DISKD_DRIVERS_OBJECT_STORE_DIR_STORE_H_

@@ -187,5 +187,48 @@ TEST_F(DirStoreTest, IfMatch_OfSeveralProcesses_LosesNothing) {
   EXPECT_EQ(GetNow(*Open(), "counter")->body, absl::StrCat(kProcesses * kIncrements));
 }
 
+TEST_F(DirStoreTest, OpenToOtherUsers_IsRefused) {
+  fs::create_directory(Path());
+  ASSERT_EQ(chmod(Path().c_str(), 0755), 0);
+  Open();
+  struct stat status;
+  ASSERT_EQ(stat(Path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0700u);
+  ASSERT_EQ(chmod(Path().c_str(), 0711), 0);
+  const auto store = OpenDirStore({.path = Path()});
+  EXPECT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("chmod 700"));
+}
+
+// As driver processes do, whose users differ from node to node.
+TEST_F(DirStoreTest, OpenedByRoot_ServesWhateverUserTheProcessBecomes) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  const mode_t before = umask(0);
+  ASSERT_TRUE(PutNow(*Open(), "v/head", "0").ok());
+  for (const uid_t user : {1900000001u, 1900000002u}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto store = OpenDirStore({.path = Path()});
+      if (!store.ok() || setresgid(user, user, user) != 0 || setresuid(user, user, user) != 0) {
+        _exit(1);
+      }
+      if (open(Path("/objects/v/head").c_str(), O_RDONLY) >= 0) _exit(2);
+      const auto head = GetNow(**store, "v/head");
+      if (!head.ok()) _exit(3);
+      if (!PutNow(**store, "v/head", "1", PutCondition::IfMatch(head->etag)).ok()) _exit(4);
+      const std::string mine = absl::StrCat("v/", user, "/1");
+      if (!PutNow(**store, mine, "x", PutCondition::IfAbsent()).ok()) _exit(5);
+      if (!PutNow(**store, "v/shared/1", "x").ok()) _exit(6);
+      if (!DeleteNow(**store, "v/shared/1").ok() || !DeleteNow(**store, mine).ok()) _exit(7);
+      if (!ListNow(**store, "v/").ok()) _exit(8);
+      _exit(PutNow(**store, "v/left", "x").ok() ? 0 : 9);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0) << "exit code " << WEXITSTATUS(status) << " of user " << user;
+  }
+  umask(before);
+}
+
 }  // namespace
 }  // namespace diskd::object

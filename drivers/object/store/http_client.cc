@@ -86,8 +86,11 @@ class HttpClient::Transfer {
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<int64_t>(
                                        1, absl::ToInt64Milliseconds(options_.connect_timeout))));
     set(CURLOPT_ERRORBUFFER, error_);
-    if (!options_.ca_file.empty()) {
-      set(CURLOPT_CAINFO, options_.ca_file.c_str());
+    if (!options_.ca_pem.empty()) {
+      const curl_blob pem{const_cast<char*>(options_.ca_pem.data()), options_.ca_pem.size(),
+                          CURL_BLOB_NOCOPY};
+      set(CURLOPT_CAINFO_BLOB, &pem);
+      set(CURLOPT_CAINFO, static_cast<const char*>(nullptr));
       set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
     }
     for (const std::string& entry : options_.resolve) {

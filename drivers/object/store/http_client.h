@@ -48,7 +48,7 @@ struct HttpClientOptions {
   absl::Duration connect_timeout = kConnectTimeout;
   absl::Duration idle_timeout = kIdleTimeout;
   absl::Duration attempt_timeout = kAttemptTimeout;
-  std::string ca_file;               // PEM; empty: the system's
+  std::string ca_pem;                // authorities to trust; empty: the system's
   std::vector<std::string> resolve;  // "HOST:PORT:ADDRESS", in place of DNS
 };
 

@@ -21,7 +21,6 @@
 namespace diskd::object {
 namespace {
 
-constexpr mode_t kDirectoryMode = 0700;
 constexpr size_t kBlockBytes = 4096;
 constexpr size_t kChunkBytes = 1 << 20;
 constexpr uint64_t kNanoseconds = 1000000000;
@@ -119,7 +118,7 @@ absl::StatusOr<Fd> OpenParent(int directory, const std::string& path, bool creat
     const std::string component = path.substr(begin, slash - begin);
     Fd next = OpenBelow(parent.get(), component, O_RDONLY | O_DIRECTORY);
     if (!next.valid() && errno == ENOENT && create) {
-      if (mkdirat(parent.get(), component.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
+      if (mkdirat(parent.get(), component.c_str(), kFolderMode) != 0 && errno != EEXIST) {
         return FileStatus(errno, absl::StrCat("mkdir ", path.substr(0, slash)));
       }
       // Also if another one made it: it may not have synced it yet.
@@ -173,23 +172,33 @@ absl::Status ReadFully(int fd, uint64_t offset, uint64_t size, std::string* out,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Fd> LockBelow(int directory, const std::string& name, absl::Duration timeout) {
-  Fd fd = OpenBelow(directory, name, O_RDWR | O_CREAT, 0600);
-  if (!fd.valid()) return FileStatus(errno, absl::StrCat("open ", name));
+absl::StatusOr<FileLock::Guard> FileLock::Acquire(absl::Duration timeout)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const absl::Time deadline = absl::Now() + timeout;
   absl::Duration pause = kLockPollMin;
-  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      return FileStatus(errno, absl::StrCat("flock ", name));
+  for (bool ours = false;;) {
+    ours = ours || mutex_.TryLock();
+    if (ours) {
+      if (flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return Guard(this);
+      if (errno != EWOULDBLOCK && errno != EINTR) {
+        const int error = errno;
+        mutex_.Unlock();
+        return FileStatus(error, "flock");
+      }
     }
     if (absl::Now() > deadline) {
+      if (ours) mutex_.Unlock();
       return absl::AbortedError(absl::StrCat("another process has held the store's lock for ",
                                              absl::FormatDuration(timeout)));
     }
     absl::SleepFor(pause);
     pause = std::min(pause * 2, kLockPollMax);
   }
-  return fd;
+}
+
+void FileLock::Release() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  flock(file_.get(), LOCK_UN);
+  mutex_.Unlock();
 }
 
 }  // namespace diskd::object

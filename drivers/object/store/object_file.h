@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/fd.h"
 #include "drivers/object/env/store.h"
@@ -45,9 +47,37 @@ absl::Status WriteNewFile(int fd, absl::string_view body, absl::string_view what
 absl::Status ReadFully(int fd, uint64_t offset, uint64_t size, std::string* out,
                        absl::string_view what);
 
-// An exclusive flock on the file `name` below `directory`, held as long as the descriptor. ABORTED
-// after `timeout`.
-absl::StatusOr<Fd> LockBelow(int directory, const std::string& name, absl::Duration timeout);
+// Modes of what is below a store: whoever may pass its directory may work on all of it, whatever
+// user that is by then.
+inline constexpr mode_t kFolderMode = 0777;
+inline constexpr mode_t kObjectMode = 0666;
+
+// One holder at a time, of all threads of all processes that have the file. Thread-safe. A process
+// that dies lets go.
+class FileLock {
+ public:
+  explicit FileLock(Fd file) : file_(std::move(file)) {}
+
+  class Guard {
+   public:
+    explicit Guard(FileLock* lock) : lock_(lock) {}
+    Guard(Guard&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {}
+    ~Guard() {
+      if (lock_ != nullptr) lock_->Release();
+    }
+
+   private:
+    FileLock* lock_;
+  };
+  // ABORTED after `timeout`.
+  absl::StatusOr<Guard> Acquire(absl::Duration timeout);
+
+ private:
+  void Release();
+
+  const Fd file_;
+  absl::Mutex mutex_;  // the file's lock is one for the whole process
+};
 
 }  // namespace diskd::object
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/store/s3_store.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -57,21 +55,21 @@ struct ListCall {
 
 class S3Store : public Store {
  public:
-  S3Store(const S3Options& options, S3Endpoint endpoint,
+  S3Store(const S3Options& options, S3Endpoint endpoint, const std::string& ca_pem,
           std::unique_ptr<CredentialSource> credentials)
       : endpoint_(std::move(endpoint)),
         region_(options.region),
         key_prefix_(options.prefix.empty() ? "" : absl::StrCat(options.prefix, "/")),
         credentials_(std::move(credentials)),
         etag_style_(options.etag_style) {
-    const auto lane = [&options](std::string name, int in_flight) {
+    const auto lane = [&options, &ca_pem](std::string name, int in_flight) {
       return std::make_unique<HttpClient>(
           HttpClientOptions{.name = std::move(name),
                             .in_flight_max = in_flight,
                             .connect_timeout = options.connect_timeout,
                             .idle_timeout = options.idle_timeout,
                             .attempt_timeout = options.attempt_timeout,
-                            .ca_file = options.ca_file,
+                            .ca_pem = ca_pem,
                             .resolve = options.resolve});
     };
     lanes_ = {lane("read", options.reads_in_flight), lane("upload", options.uploads_in_flight),
@@ -399,12 +397,18 @@ absl::StatusOr<std::unique_ptr<Store>> OpenS3Store(const S3Options& options,
       options.collects_in_flight < 1) {
     return absl::InvalidArgumentError("every lane needs at least one request in flight");
   }
-  if (!options.ca_file.empty() && access(options.ca_file.c_str(), R_OK) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("ca_file ", options.ca_file, " can't be read: ", std::strerror(errno)));
+  // Read now: the process may become a user who can't.
+  std::string ca_pem;
+  if (!options.ca_file.empty()) {
+    std::ifstream in(options.ca_file, std::ios::binary);
+    ca_pem.assign(std::istreambuf_iterator<char>(in), {});
+    if (!in || ca_pem.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("ca_file ", options.ca_file, " can't be read, or is empty"));
+    }
   }
   RETURN_IF_ERROR(credentials->Get().status());
-  return std::make_unique<S3Store>(options, std::move(endpoint), std::move(credentials));
+  return std::make_unique<S3Store>(options, std::move(endpoint), ca_pem, std::move(credentials));
 }
 
 }  // namespace diskd::object
