@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/object_queue.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/errno_status.h"
+#include "base/log.h"
+
+namespace diskd::object {
+namespace {
+
+IoRequest ToIo(const sdk::Request& request) {
+  IoRequest io;
+  switch (request.op) {
+    case sdk::Op::kRead:
+      io.kind = RequestKind::kRead;
+      break;
+    case sdk::Op::kWrite:
+      io.kind = RequestKind::kWrite;
+      break;
+    case sdk::Op::kFlush:
+      io.kind = RequestKind::kFlush;
+      break;
+    case sdk::Op::kDiscard:
+    case sdk::Op::kWriteZeroes:
+      io.kind = RequestKind::kZero;
+      break;
+  }
+  io.fua = request.fua;
+  io.lba = request.offset / kBlockBytes;
+  io.blocks = request.length / kBlockBytes;
+  io.data = request.data;
+  return io;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ObjectQueue>> ObjectQueue::Open(EngineThread* thread, Engine* engine,
+                                                               sdk::QueueIo* io) {
+  std::unique_ptr<ObjectQueue> queue(new ObjectQueue(thread, engine, io));
+  queue->outbox_->wake = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!queue->outbox_->wake.valid()) return ErrnoStatus(errno, "create an eventfd");
+  queue->wake_.queue = queue.get();
+  queue->wake_.done = [](sdk::IoOperation* operation, int) {
+    ObjectQueue* queue = static_cast<Wake*>(operation)->queue;
+    queue->Deliver();
+    queue->ArmWake();
+  };
+  queue->ArmWake();
+  return queue;
+}
+
+// A poll, not a read: nothing is written into a queue that is gone.
+void ObjectQueue::ArmWake() {
+  io_uring_sqe* sqe = io_->Prepare(&wake_);
+  io_uring_prep_poll_add(sqe, outbox_->wake.get(), POLLIN);
+  io_->SetOperation(sqe, &wake_);
+}
+
+void ObjectQueue::Outbox::Add(sdk::Request* request, int error) {
+  bool first = false;
+  {
+    const absl::MutexLock lock(&mutex);
+    first = answers.empty();
+    answers.emplace_back(request, error);
+  }
+  if (!first) return;
+  const uint64_t one = 1;
+  while (write(wake.get(), &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void ObjectQueue::Deliver() {
+  uint64_t count = 0;
+  while (read(outbox_->wake.get(), &count, sizeof count) < 0 && errno == EINTR) {
+  }
+  std::vector<std::pair<sdk::Request*, int>> answers;
+  {
+    const absl::MutexLock lock(&outbox_->mutex);
+    answers.swap(outbox_->answers);
+  }
+  for (const auto& [request, error] : answers) request->Complete(error);
+}
+
+void ObjectQueue::Submit(sdk::Request& request) { batch_.push_back(&request); }
+
+void ObjectQueue::CommitBatch() {
+  if (batch_.empty()) return;
+  thread_->Post([engine = engine_, outbox = outbox_, batch = std::exchange(batch_, {})] {
+    for (sdk::Request* request : batch) {
+      IoRequest io = ToIo(*request);
+      io.done = [outbox, request](absl::Status status) {
+        if (!status.ok()) {
+          SPDLOG_ERROR("request at {} of {} bytes: {}", request->offset, request->length,
+                       status.ToString());
+        }
+        outbox->Add(request, status.ok() ? 0 : EIO);
+      };
+      engine->Submit(std::move(io));
+    }
+  });
+}
+
+}  // namespace diskd::object

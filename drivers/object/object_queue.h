@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One queue of an object volume: hands requests to the engine's thread in batches and brings the
+// answers back to its own.
+#ifndef DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
+#define DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/fd.h"
+#include "drivers/object/engine/engine.h"
+#include "drivers/object/runtime/engine_thread.h"
+#include "drivers/sdk/driver.h"
+#include "drivers/sdk/queue_io.h"
+
+namespace diskd::object {
+
+class ObjectQueue final : public sdk::Queue {
+ public:
+  // All outlive the queue; `io` has been started.
+  static absl::StatusOr<std::unique_ptr<ObjectQueue>> Open(EngineThread* thread, Engine* engine,
+                                                           sdk::QueueIo* io);
+
+  void Submit(sdk::Request& request) override;
+  void CommitBatch() override;
+
+ private:
+  // Where the engine's thread leaves answers; lives until the last one has it.
+  struct Outbox {
+    Fd wake;  // eventfd
+    absl::Mutex mutex;
+    std::vector<std::pair<sdk::Request*, int>> answers ABSL_GUARDED_BY(mutex);
+    void Add(sdk::Request* request, int error);
+  };
+  struct Wake : sdk::IoOperation {
+    ObjectQueue* queue = nullptr;
+  };
+
+  ObjectQueue(EngineThread* thread, Engine* engine, sdk::QueueIo* io)
+      : thread_(thread), engine_(engine), io_(io) {}
+  void ArmWake();
+  void Deliver();
+
+  EngineThread* const thread_;
+  Engine* const engine_;
+  sdk::QueueIo* const io_;
+  const std::shared_ptr<Outbox> outbox_ = std::make_shared<Outbox>();
+  std::vector<sdk::Request*> batch_;
+  Wake wake_;
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/object_volume.h"
+
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/errno_status.h"
+#include "base/fd.h"
+#include "base/status_macros.h"
+#include "drivers/object/engine/write_log.h"
+#include "drivers/object/format/head.h"
+#include "drivers/object/runtime/log_file.h"
+#include "drivers/object/store/blocking.h"
+#include "drivers/object/store/probe.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr uint64_t kDefaultLogMib = 256;
+constexpr uint64_t kMinLogMib = 16;
+constexpr uint64_t kMaxLogMib = 1024;  // its index is in memory
+constexpr uint8_t kFanoutBits = 8;
+// Of calls that must have an end; an open volume's engine never gives up.
+constexpr int kTries = 5;
+constexpr absl::Duration kPause = absl::Milliseconds(500);
+
+std::string Parameter(const sdk::VolumeConfig& config, const char* name) {
+  const auto it = config.parameters.find(name);
+  return it == config.parameters.end() ? std::string() : it->second;
+}
+
+absl::Status Wrong(const char* name, const std::string& value, const char* allowed) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("parameter ", name, "=", value, ": must be ", allowed));
+}
+
+// 32 hexadecimal digits, or the hash of the volume's own id.
+absl::StatusOr<Uuid> VolumeUuid(const sdk::VolumeConfig& config) {
+  Uuid id;
+  const std::string given = Parameter(config, "volume");
+  if (given.empty()) {
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256(reinterpret_cast<const uint8_t*>(config.volume_id.data()), config.volume_id.size(),
+           digest);
+    memcpy(id.bytes.data(), digest, id.bytes.size());
+    return id;
+  }
+  bool good = given.size() == 2 * id.bytes.size();
+  for (char c : given) good &= absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+  if (!good) return Wrong("volume", given, "32 hexadecimal digits");
+  const std::string raw = absl::HexStringToBytes(given);
+  memcpy(id.bytes.data(), raw.data(), id.bytes.size());
+  return id;
+}
+
+absl::Status ParseLog(const sdk::VolumeConfig& config, ObjectVolume& volume) {
+  const std::string folder = Parameter(config, "log_dir");
+  if (!folder.empty() && folder[0] != '/') return Wrong("log_dir", folder, "an absolute path");
+  volume.log_path = folder.empty() ? absl::StrCat(config.state_dir, "/object.log")
+                                   : absl::StrCat(folder, "/diskd-", config.volume_id, ".log");
+  uint64_t mib = kDefaultLogMib;
+  const std::string size = Parameter(config, "log_mib");
+  if (!size.empty() && (!absl::SimpleAtoi(size, &mib) || mib < kMinLogMib || mib > kMaxLogMib)) {
+    return Wrong("log_mib", size, "a number from 16 to 1024");
+  }
+  volume.log_bytes = mib << 20;
+  return absl::OkStatus();
+}
+
+bool Passes(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsAborted(status) || absl::IsDataLoss(status);
+}
+
+template <class Call>
+auto Retried(Call call) {
+  auto result = call();
+  for (int i = 1; i < kTries; ++i) {
+    absl::Status status;
+    if constexpr (std::is_same_v<decltype(result), absl::Status>) {
+      status = result;
+    } else {
+      status = result.status();
+    }
+    if (!Passes(status)) break;
+    absl::SleepFor(kPause);
+    result = call();
+  }
+  return result;
+}
+
+absl::StatusOr<Head> ReadHead(Store& store, const Uuid& id) {
+  ASSIGN_OR_RETURN(const GetResult got, Retried([&] { return GetNow(store, HeadName(id)); }));
+  return ParseHead(got.body);
+}
+
+// Says that this node's volume made the one in the store, and may find it there again.
+std::string MarkPath(const sdk::VolumeConfig& config) { return config.state_dir + "/object.made"; }
+
+absl::Status Mark(const sdk::VolumeConfig& config) {
+  const std::string path = MarkPath(config);
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid() || fsync(fd.get()) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("create ", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CreateHead(Store& store, const ObjectVolume& volume) {
+  Head head;
+  head.volume = volume.id;
+  head.size_blocks = volume.size_blocks;
+  head.fanout_bits = kFanoutBits;
+  const std::string body = EncodeHead(head);
+  const auto put =
+      Retried([&] { return PutNow(store, HeadName(volume.id), body, PutCondition::IfAbsent()); });
+  if (put.ok() || !absl::IsFailedPrecondition(put.status())) return put.status();
+  ASSIGN_OR_RETURN(const Head there, ReadHead(store, volume.id));
+  if (there == head) return absl::OkStatus();  // an earlier attempt
+  return absl::AlreadyExistsError(
+      absl::StrCat("the store has a volume ", volume.id.Hex(),
+                   " already: use existing=use to take it over with its data"));
+}
+
+}  // namespace
+
+absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
+  ObjectVolume volume;
+  ASSIGN_OR_RETURN(volume.id, VolumeUuid(config));
+  if (config.size_bytes % kBlockBytes != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the size of ", config.size_bytes, " bytes is not a multiple of 4096"));
+  }
+  if (config.logical_block_bytes > kBlockBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "object volumes have logical blocks of 4096 bytes, not of ", config.logical_block_bytes));
+  }
+  volume.size_blocks = config.size_bytes / kBlockBytes;
+  volume.store.url = Parameter(config, "store");
+  if (volume.store.url.empty()) {
+    return absl::InvalidArgumentError("parameter store is missing: dir:PATH or s3://BUCKET/PREFIX");
+  }
+  volume.store.endpoint = Parameter(config, "endpoint");
+  volume.store.region = Parameter(config, "region");
+  volume.store.addressing = Parameter(config, "addressing");
+  volume.store.ca_file = Parameter(config, "ca_file");
+  volume.store.credentials_file = Parameter(config, "credentials_file");
+  RETURN_IF_ERROR(ParseLog(config, volume));
+  const std::string durability = Parameter(config, "durability");
+  if (durability == "remote") {
+    volume.options.durability = Durability::kRemote;
+  } else if (!durability.empty() && durability != "local") {
+    return Wrong("durability", durability, "local or remote");
+  }
+  const std::string existing = Parameter(config, "existing");
+  volume.use_existing = existing == "use";
+  if (!existing.empty() && existing != "use" && existing != "refuse") {
+    return Wrong("existing", existing, "use or refuse");
+  }
+  return volume;
+}
+
+absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
+  umask(0);
+  ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));
+  volume.store.create = !volume.use_existing;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
+  if (volume.use_existing) {
+    ASSIGN_OR_RETURN(const Head head, ReadHead(*store, volume.id));
+    if (head.size_blocks != volume.size_blocks) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("volume ", volume.id.Hex(), " in the store has ",
+                       head.size_blocks * kBlockBytes, " bytes, not ", config.size_bytes));
+    }
+  } else {
+    if (absl::StartsWith(volume.store.url, "s3:")) {
+      ASSIGN_OR_RETURN(const ProbeReport report, ProbeConditionalPut(*store, volume.id.Hex()));
+      RETURN_IF_ERROR(report.FencingByCas());
+    }
+    const absl::Status created = CreateHead(*store, volume);
+    const bool ours = absl::IsAlreadyExists(created) && access(MarkPath(config).c_str(), F_OK) == 0;
+    if (!ours) {
+      RETURN_IF_ERROR(created);
+      RETURN_IF_ERROR(Mark(config));
+    }
+  }
+  return MakeLogFile(volume.log_path, volume.log_bytes);
+}
+
+absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
+  ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
+  if (!volume.use_existing) {
+    auto store = OpenStore(volume.store);
+    // A directory that is gone has no volumes.
+    if (!store.ok() && !absl::IsFailedPrecondition(store.status()) &&
+        !absl::IsNotFound(store.status())) {
+      return store.status();
+    }
+    if (store.ok()) {
+      const absl::StatusOr<Head> head = ReadHead(**store, volume.id);
+      for (size_t i = 0; head.ok() && i < head->snapshots.size(); ++i) {
+        if (head->snapshots[i].clones.empty()) continue;
+        return absl::FailedPreconditionError(
+            absl::StrCat("snapshot ", head->snapshots[i].name,
+                         " has clones, which need its data: delete them first"));
+      }
+      // HEAD first: half a volume must not be taken for one.
+      RETURN_IF_ERROR(Retried([&] { return DeleteNow(**store, HeadName(volume.id)); }));
+      std::string after;
+      for (bool more = true; more;) {
+        ASSIGN_OR_RETURN(const ListResult listed,
+                         Retried([&] { return ListNow(**store, VolumePrefix(volume.id), after); }));
+        more = listed.more && !listed.entries.empty();
+        for (const ListEntry& entry : listed.entries) {
+          after = entry.name;
+          RETURN_IF_ERROR(Retried([&] { return DeleteNow(**store, entry.name); }));
+        }
+      }
+    }
+  }
+  RETURN_IF_ERROR(RemoveLogFile(MarkPath(config)));
+  return RemoveLogFile(volume.log_path);
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the parameters of an object volume mean, and its life in the store: made, removed. Blocking,
+// any thread.
+#ifndef DISKD_DRIVERS_OBJECT_OBJECT_VOLUME_H_
+#define DISKD_DRIVERS_OBJECT_OBJECT_VOLUME_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "drivers/object/engine/options.h"
+#include "drivers/object/store/open_store.h"
+#include "drivers/object/types.h"
+#include "drivers/sdk/driver.h"
+
+namespace diskd::object {
+
+struct ObjectVolume {
+  Uuid id;
+  uint64_t size_blocks = 0;
+  StoreParameters store;
+  std::string log_path;
+  uint64_t log_bytes = 0;
+  bool use_existing = false;  // existing=use: the volume is in the store already, and stays there
+  Options options;
+};
+
+// INVALID_ARGUMENT: the parameters contradict each other or have unknown values.
+absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config);
+
+// The volume in the store, and its log.
+absl::Status ProvisionVolume(const sdk::VolumeConfig& config);
+// FAILED_PRECONDITION: one of its snapshots has clones.
+absl::Status DeprovisionVolume(const sdk::VolumeConfig& config);
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_OBJECT_VOLUME_H_

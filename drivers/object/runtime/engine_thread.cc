@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/runtime/engine_thread.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/errno_status.h"
+#include "drivers/sdk/check.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr unsigned kRingEntries = 256;
+constexpr size_t kRandomWords = 32;
+// So many timers run before the ring is looked at again.
+constexpr int kTimersPerTurn = 1024;
+constexpr absl::Duration kLongestWait = absl::Seconds(60);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<EngineThread>> EngineThread::Start() {
+  std::unique_ptr<EngineThread> engine(new EngineThread());
+  engine->wake_ = Fd(eventfd(0, EFD_CLOEXEC));
+  if (!engine->wake_.valid()) return ErrnoStatus(errno, "create an eventfd");
+  const int error = -io_uring_queue_init(kRingEntries, &engine->ring_, 0);
+  if (error != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("io_uring is not available (errno ", error,
+                     "): set sysctl kernel.io_uring_disabled=0 and allow io_uring_setup in the "
+                     "container's seccomp profile"));
+  }
+  engine->thread_ = std::thread([raw = engine.get()] { raw->Run(); });
+  return engine;
+}
+
+EngineThread::~EngineThread() {
+  if (!thread_.joinable()) return;
+  Post([this] { stopping_ = true; });
+  thread_.join();
+  io_uring_queue_exit(&ring_);
+}
+
+void EngineThread::Post(std::function<void()> fn) {
+  bool first = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    first = posted_.empty();
+    posted_.push_back(std::move(fn));
+  }
+  if (!first) return;
+  const uint64_t one = 1;
+  ssize_t written;
+  do {
+    written = write(wake_.get(), &one, sizeof one);
+  } while (written < 0 && errno == EINTR);
+  sdk::Check(written == sizeof one, "the engine's eventfd does not take a wake-up");
+}
+
+absl::Duration EngineThread::Now() const {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::DurationFromTimespec(now);
+}
+
+void EngineThread::After(absl::Duration delay, std::function<void()> fn) {
+  timers_.push({Now() + delay, next_order_++, std::move(fn)});
+}
+
+uint64_t EngineThread::Random() {
+  if (random_.empty()) {
+    random_.resize(kRandomWords);
+    const ssize_t bytes = static_cast<ssize_t>(kRandomWords * sizeof(uint64_t));
+    sdk::Check(getrandom(random_.data(), static_cast<size_t>(bytes), 0) == bytes,
+               "the kernel gives no random numbers");
+  }
+  const uint64_t value = random_.back();
+  random_.pop_back();
+  return value;
+}
+
+io_uring_sqe* EngineThread::FreeEntry() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  while (sqe == nullptr) {
+    const int result = io_uring_submit(&ring_);
+    sdk::Check(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY,
+               "io_uring_enter failed");
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void EngineThread::StartOperation(const std::function<void(io_uring_sqe*)>& prepare,
+                                  std::function<void(int result)> done) {
+  io_uring_sqe* sqe = FreeEntry();
+  prepare(sqe);
+  io_uring_sqe_set_data(sqe, new Operation{std::move(done)});
+  ++in_flight_;
+}
+
+void EngineThread::ArmWake() {
+  io_uring_sqe* sqe = FreeEntry();
+  io_uring_prep_read(sqe, wake_.get(), &wake_value_, sizeof wake_value_, 0);
+  io_uring_sqe_set_data(sqe, nullptr);
+}
+
+void EngineThread::Run() {
+  pthread_setname_np(pthread_self(), "engine");
+  ArmWake();
+  while (!stopping_ || in_flight_ > 0) {
+    RunPosted();
+    RunTimers();
+    Wait();
+  }
+}
+
+void EngineThread::RunPosted() {
+  std::vector<std::function<void()>> posted;
+  {
+    const absl::MutexLock lock(&mutex_);
+    posted.swap(posted_);
+  }
+  for (auto& fn : posted) fn();
+}
+
+void EngineThread::RunTimers() {
+  for (int i = 0; i < kTimersPerTurn && !timers_.empty() && timers_.top().at <= Now(); ++i) {
+    auto fn = std::move(const_cast<Timer&>(timers_.top()).fn);
+    timers_.pop();
+    fn();
+  }
+}
+
+void EngineThread::Wait() {
+  absl::Duration wait = kLongestWait;
+  if (!timers_.empty()) {
+    wait = std::clamp(timers_.top().at - Now(), absl::ZeroDuration(), kLongestWait);
+  }
+  if (stopping_ && in_flight_ == 0) return;
+  __kernel_timespec timeout{absl::ToInt64Seconds(wait),
+                            absl::ToInt64Nanoseconds(wait % absl::Seconds(1))};
+  io_uring_cqe* cqe = nullptr;
+  const int result = wait == absl::ZeroDuration()
+                         ? io_uring_submit(&ring_)
+                         : io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
+  sdk::Check(
+      result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ETIME,
+      "io_uring_enter failed");
+  while (io_uring_peek_cqe(&ring_, &cqe) == 0) {
+    auto* operation = static_cast<Operation*>(io_uring_cqe_get_data(cqe));
+    const int value = cqe->res;
+    io_uring_cqe_seen(&ring_, cqe);
+    if (operation == nullptr) {
+      ArmWake();
+      continue;
+    }
+    --in_flight_;
+    const std::unique_ptr<Operation> owned(operation);
+    owned->done(value);
+  }
+}
+
+}  // namespace diskd::object

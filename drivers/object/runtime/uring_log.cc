@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/runtime/uring_log.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace diskd::object {
+namespace {
+
+bool Again(int result) { return result == -EINTR || result == -EAGAIN; }
+
+absl::Status Problem(const char* what, int result) {
+  const std::string message = absl::StrCat("the write log: ", what, ": ",
+                                           result < 0 ? strerror(-result) : "transfer cut short");
+  return result == -EIO ? absl::DataLossError(message) : absl::InternalError(message);
+}
+
+}  // namespace
+
+void UringLog::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
+  thread_->StartOperation(
+      [&](io_uring_sqe* sqe) {
+        io_uring_prep_read(sqe, file_.get(), into.data(), static_cast<unsigned>(into.size()),
+                           offset);
+      },
+      [this, offset, into, done = std::move(done)](int result) {
+        if (Again(result)) return Read(offset, into, done);
+        const bool whole = result >= 0 && static_cast<size_t>(result) == into.size();
+        done(whole ? absl::OkStatus() : Problem("read", result));
+      });
+}
+
+void UringLog::Write(uint64_t offset, absl::Span<const std::byte> from, Done done) {
+  thread_->StartOperation(
+      [&](io_uring_sqe* sqe) {
+        io_uring_prep_write(sqe, file_.get(), from.data(), static_cast<unsigned>(from.size()),
+                            offset);
+      },
+      [this, offset, from, done = std::move(done)](int result) {
+        if (Again(result)) return Write(offset, from, done);
+        const bool whole = result >= 0 && static_cast<size_t>(result) == from.size();
+        // A failed write is no proof that old data is lost.
+        done(whole ? absl::OkStatus() : absl::InternalError(Problem("write", result).message()));
+      });
+}
+
+void UringLog::Flush(Done done) {
+  thread_->StartOperation(
+      [&](io_uring_sqe* sqe) { io_uring_prep_fsync(sqe, file_.get(), IORING_FSYNC_DATASYNC); },
+      [this, done = std::move(done)](int result) {
+        if (Again(result)) return Flush(done);
+        done(result == 0 ? absl::OkStatus()
+                         : absl::InternalError(Problem("flush", result).message()));
+      });
+}
+
+}  // namespace diskd::object
