@@ -107,7 +107,7 @@ Task<absl::Status> Engine::RollBackTo(uint64_t id) {
   PagePointer root;
   bool found = false;
   for (const SnapshotEntry& entry : head_.head().snapshots) {
-    if (entry.id != id) continue;
+    if (entry.id != id || entry.deleted) continue;
     root = entry.root;
     found = true;
   }

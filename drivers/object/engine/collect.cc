@@ -205,7 +205,7 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
       places.push_back(next);
     }
     const size_t run = places.size();
-    CO_RETURN_IF_ERROR(co_await ReadObject(Lane::kCollect, std::move(places), buffer.block(0)));
+    CO_RETURN_IF_ERROR(co_await blocks_.Read(Lane::kCollect, std::move(places), buffer.block(0)));
     body->append(reinterpret_cast<const char*>(buffer.block(0)), run * kBlockBytes);
     at += run;
   }

@@ -17,6 +17,8 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
       head_(&store_, environment.scheduler, volume, options_),
       tree_(
           &store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
+      blocks_(
+          &store_, &tree_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
       log_(environment.log, environment.scheduler, options_, &readers_,
            {[this](const LogRecord& record) { OnWritten(record); },
             [this](absl::Status status) { Fail(status); }, [this] { upload_work_.Notify(); }}),
@@ -149,15 +151,7 @@ void Engine::CreateSnapshot(std::string name, std::function<void(absl::StatusOr<
 void Engine::DeleteSnapshot(uint64_t id, Done done) {
   auto run = [](Engine* engine, uint64_t id, Done done) -> Task<void> {
     const absl::Status status = co_await engine->head_.Update([id](Head& head) {
-      for (auto it = head.snapshots.begin(); it != head.snapshots.end(); ++it) {
-        if (it->id != id) continue;
-        if (it->clones.empty()) {
-          head.snapshots.erase(it);
-        } else {
-          it->deleted = true;
-        }
-        break;
-      }
+      head.RemoveSnapshot(id);
       return absl::OkStatus();
     });
     if (!status.ok()) engine->Fail(status);
@@ -178,14 +172,7 @@ void Engine::ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* int
                 Done done) -> Task<void> {
     const ReadBarrier::Reader reader(&engine->readers_);
     absl::Status status = engine->failure_;
-    while (status.ok() && blocks > 0) {
-      const absl::StatusOr<uint64_t> got = co_await engine->ReadTree(root, lba, blocks, into);
-      status = got.status();
-      if (!got.ok()) break;
-      lba += *got;
-      blocks -= *got;
-      into += *got * kBlockBytes;
-    }
+    if (status.ok()) status = co_await engine->blocks_.ReadRange(root, lba, blocks, into);
     done(status);
   };
   tasks_.Spawn(run(this, root, lba, blocks, into, std::move(done)));

@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/block_map.h"
+#include "drivers/object/engine/block_reader.h"
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/map_tree.h"
 #include "drivers/object/engine/map_writer.h"
@@ -147,12 +148,9 @@ class Engine {
   Task<void> Read(IoRequest request);
   Task<absl::Status> ReadRange(Lba lba, uint64_t blocks, std::byte* into);
   Task<absl::Status> ReadLog(std::vector<LogBlock> places, std::byte* into);
-  Task<absl::Status> ReadObject(Lane lane, std::vector<BlockLocation> places, std::byte* into);
   std::vector<LogBlock> LogRun(Lba lba, uint64_t limit) const;
   static std::vector<BlockLocation> ObjectRun(const BlockMap<BlockLocation>& map, Lba lba,
                                               uint64_t limit);
-  Task<absl::StatusOr<uint64_t>> ReadTree(PagePointer root, Lba lba, uint64_t limit,
-                                          std::byte* into);
 
   // collect.cc
   Task<absl::Status> CollectOnce();
@@ -169,6 +167,7 @@ class Engine {
   ReadBarrier readers_;
   HeadKeeper head_;
   MapTree tree_;
+  BlockReader blocks_;
   WriteLog log_;
 
   EngineState state_ = EngineState::kOpening;

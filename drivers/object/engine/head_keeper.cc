@@ -112,7 +112,11 @@ Task<absl::Status> HeadKeeper::EditForeign(Edit edit) {
     CO_RETURN_IF_ERROR(edit(next));
     if (next.snapshots == head_.snapshots) co_return absl::OkStatus();
     const absl::StatusOr<Etag> put = co_await Put(next, PutCondition::IfMatch(etag_));
-    if (put.ok()) co_return absl::OkStatus();
+    if (put.ok()) {
+      head_ = std::move(next);
+      etag_ = *put;
+      co_return absl::OkStatus();
+    }
     if (!absl::IsFailedPrecondition(put.status())) co_return put.status();
   }
   co_return absl::AbortedError(absl::StrCat(name_, " is being replaced by others all the time"));

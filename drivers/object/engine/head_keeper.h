@@ -35,7 +35,8 @@ class HeadKeeper {
   Task<absl::Status> TakeOver(uint64_t nonce, std::function<Task<absl::Status>(Head&)> edit);
   // Replaces the HEAD as its owner. FAILED_PRECONDITION: somebody else owns the volume now.
   Task<absl::Status> Update(Edit edit);
-  // Replaces it without being the owner; epoch and nonce stay. For the table of snapshots only.
+  // Replaces it without being the owner; epoch and nonce stay. For the table of snapshots only:
+  // owners take the changes over with their next replacement.
   Task<absl::Status> EditForeign(Edit edit);
 
   const Head& head() const { return head_; }

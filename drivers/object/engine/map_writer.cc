@@ -51,8 +51,14 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level
     if ((*loaded)->level == level) {
       page = **loaded;
     } else {
-      // The volume has grown: the old root becomes the first child.
-      page.pages[0] = old;
+      // The volume has grown: the old root becomes the first child, on its own level.
+      PagePointer child = old;
+      if ((*loaded)->level + 1 < level) {
+        const absl::StatusOr<PagePointer> raised = co_await Node(old, level - 1, 0);
+        if (!raised.ok()) co_return raised.status();
+        child = *raised;
+      }
+      page.pages[0] = child;
       changed = true;
     }
   }

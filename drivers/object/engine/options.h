@@ -22,6 +22,7 @@ enum class Sabotage : uint8_t {
   kMapPageLost,       // a checkpoint forgets a page
   kZeroOnMissing,     // a missing object reads as zeros
   kSealSkipped,       // a takeover does not end the old owner's stream
+  kCloneNotPinned,    // a clone does not hold back what it shares
 };
 
 // What a flush waits for.
@@ -51,6 +52,8 @@ struct Options {
   uint64_t collect_bytes = 32 << 20;
   // A pass begins when so many objects were stored since the last one; 0: only on request.
   int collect_every_objects = 256;
+  // Of a new volume: a page of the map names 2^this blocks or pages.
+  uint8_t fanout_bits = 8;
   Sabotage sabotage = Sabotage::kNone;
 };
 

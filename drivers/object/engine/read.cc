@@ -9,18 +9,6 @@
 #include "drivers/object/format/crc32c.h"
 
 namespace diskd::object {
-namespace {
-
-constexpr int kCorruptTries = 6;
-// Blocks fetched by one GET.
-constexpr uint64_t kMaxGetBlocks = 1024;
-
-bool Follows(const BlockLocation& next, const BlockLocation& before) {
-  return next.stream == before.stream && next.sequence == before.sequence &&
-         next.block == before.block + 1;
-}
-
-}  // namespace
 
 Task<void> Engine::Read(IoRequest request) {
   const absl::Status status = co_await ReadRange(request.lba, request.blocks, request.data);
@@ -49,9 +37,9 @@ Task<absl::Status> Engine::ReadRange(Lba lba, uint64_t blocks, std::byte* into) 
       const uint64_t limit = recent.entry != nullptr ? overlay_.Find(lba, blocks).run : recent.run;
       std::vector<BlockLocation> places = ObjectRun(*map, lba, limit);
       run = places.size();
-      CO_RETURN_IF_ERROR(co_await ReadObject(Lane::kRead, std::move(places), into));
+      CO_RETURN_IF_ERROR(co_await blocks_.Read(Lane::kRead, std::move(places), into));
     } else {
-      const absl::StatusOr<uint64_t> got = co_await ReadTree(root_, lba, merging.run, into);
+      const absl::StatusOr<uint64_t> got = co_await blocks_.ReadTree(root_, lba, merging.run, into);
       if (!got.ok()) co_return got.status();
       run = *got;
     }
@@ -79,30 +67,10 @@ std::vector<BlockLocation> Engine::ObjectRun(const BlockMap<BlockLocation>& map,
   for (uint64_t i = 0; i < limit; ++i) {
     const auto found = map.Find(lba + i, 1);
     if (found.entry == nullptr || found.entry->zero) break;
-    if (i > 0 && !Follows(found.entry->value, places.back())) break;
+    if (i > 0 && !found.entry->value.Follows(places.back())) break;
     places.push_back(found.entry->value);
   }
   return places;
-}
-
-Task<absl::StatusOr<uint64_t>> Engine::ReadTree(PagePointer root, Lba lba, uint64_t limit,
-                                                std::byte* into) {
-  std::vector<BlockLocation> places;
-  while (places.size() < std::min(limit, kMaxGetBlocks)) {
-    const absl::StatusOr<MapTree::Found> found =
-        co_await tree_.Find(root, lba + places.size(), limit - places.size());
-    if (!found.ok()) co_return found.status();
-    if (places.empty() && found->location.hole()) {
-      memset(into, 0, found->run * kBlockBytes);
-      co_return found->run;
-    }
-    if (found->location.hole()) break;
-    if (!places.empty() && !Follows(found->location, places.back())) break;
-    places.push_back(found->location);
-  }
-  const uint64_t run = places.size();
-  CO_RETURN_IF_ERROR(co_await ReadObject(Lane::kRead, std::move(places), into));
-  co_return run;
 }
 
 Task<absl::Status> Engine::ReadLog(std::vector<LogBlock> places, std::byte* into) {
@@ -115,39 +83,6 @@ Task<absl::Status> Engine::ReadLog(std::vector<LogBlock> places, std::byte* into
     }
   }
   co_return absl::OkStatus();
-}
-
-Task<absl::Status> Engine::ReadObject(Lane lane, std::vector<BlockLocation> places,
-                                      std::byte* into) {
-  const BlockLocation& first = places[0];
-  const Stream* stream = head_.head().FindStream(first.stream);
-  if (stream == nullptr) {
-    co_return absl::DataLossError(absl::StrCat("data is in unknown stream ", first.stream));
-  }
-  const std::string name = ObjectName(stream->volume, stream->epoch, stream->nonce, first.sequence);
-  const uint64_t bytes = places.size() * kBlockBytes;
-  for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
-    const absl::StatusOr<GetResult> got =
-        co_await store_.Get(lane, name, ByteRange{first.block * uint64_t{kBlockBytes}, bytes});
-    if (absl::IsNotFound(got.status())) {
-      if (options_.sabotage == Sabotage::kZeroOnMissing) {
-        memset(into, 0, bytes);
-        co_return absl::OkStatus();
-      }
-      co_return absl::DataLossError(absl::StrCat("object ", name, " is missing"));
-    }
-    if (!got.ok()) co_return got.status();
-    bool good = got->body.size() == bytes;
-    for (size_t i = 0; good && i < places.size(); ++i) {
-      good = options_.sabotage == Sabotage::kNoCrcCheck ||
-             Crc32c(absl::string_view(got->body).substr(i * kBlockBytes, kBlockBytes)) ==
-                 places[i].crc;
-    }
-    if (!good) continue;
-    memcpy(into, got->body.data(), bytes);
-    co_return absl::OkStatus();
-  }
-  co_return absl::DataLossError(absl::StrCat("object ", name, " is damaged"));
 }
 
 }  // namespace diskd::object

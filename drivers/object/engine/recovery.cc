@@ -14,6 +14,19 @@ namespace {
 // Objects behind a stream's end that are looked at for proof of a lost one.
 constexpr int kOrphansLookedAt = 8;
 
+absl::Status CheckLive(const Head& head) {
+  switch (head.state) {
+    case VolumeState::kLive:
+      return absl::OkStatus();
+    case VolumeState::kDeleted:
+      return absl::NotFoundError(absl::StrCat("volume ", head.volume.Hex(), " was deleted"));
+    case VolumeState::kCopying:
+      return absl::AbortedError(absl::StrCat("the copy to volume ", head.volume.Hex(),
+                                             " is not complete: repeat it, or delete the volume"));
+  }
+  return absl::InternalError("unknown state");
+}
+
 }  // namespace
 
 Task<absl::Status> Engine::Recover() {
@@ -22,6 +35,7 @@ Task<absl::Status> Engine::Recover() {
     co_return absl::NotFoundError(absl::StrCat("the store has no volume ", volume_.Hex()));
   }
   CO_RETURN_IF_ERROR(loaded);
+  CO_RETURN_IF_ERROR(CheckLive(head_.head()));
   const absl::StatusOr<std::optional<LogSuperblock>> superblock = co_await TakeOver();
   if (!superblock.ok()) co_return superblock.status();
   stream_ = head_.head().streams.back();
@@ -63,6 +77,7 @@ Task<absl::StatusOr<std::optional<LogSuperblock>>> Engine::TakeOver() {
       formatted = FreshId();
       CO_RETURN_IF_ERROR(co_await log_.Format(volume_, formatted, 0));
     }
+    CO_RETURN_IF_ERROR(CheckLive(head));
     if (formatted != 0) head.log_id = formatted;
     Stream stream;
     stream.id = 1;

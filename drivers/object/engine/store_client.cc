@@ -32,6 +32,10 @@ bool Passes(const absl::Status& status) {
 
 }  // namespace
 
+bool StoreClient::Again(const absl::Status& status, absl::Duration begin) const {
+  return Passes(status) && scheduler_->Now() - begin < patience_;
+}
+
 Task<void> StoreClient::Pause(int attempt, absl::Status status) {
   ++counters_.retries;
   absl::Duration pause = std::min(kLongestPause, kFirstPause * (1 << std::min(attempt, 10)));
@@ -47,13 +51,14 @@ Task<void> StoreClient::Pause(int attempt, absl::Status status) {
 Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
                                             std::shared_ptr<const std::string> body,
                                             PutCondition condition) {
+  const absl::Duration begin = scheduler_->Now();
   for (int attempt = 0;; ++attempt) {
     ++counters_.puts;
     counters_.put_bytes += body->size();
     Completion<absl::StatusOr<Etag>> done;
     store_->Put(lane, name, body, condition, done.Callback());
     absl::StatusOr<Etag> result = co_await done;
-    if (result.ok() || !Passes(result.status())) co_return result;
+    if (result.ok() || !Again(result.status(), begin)) co_return result;
     co_await Pause(attempt, result.status());
   }
 }
@@ -61,6 +66,7 @@ Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
 Task<absl::StatusOr<GetResult>> StoreClient::Get(Lane lane, std::string name,
                                                  std::optional<ByteRange> range) {
   int absent = 0;
+  const absl::Duration begin = scheduler_->Now();
   for (int attempt = 0;; ++attempt) {
     ++counters_.gets;
     Completion<absl::StatusOr<GetResult>> done;
@@ -71,30 +77,32 @@ Task<absl::StatusOr<GetResult>> StoreClient::Get(Lane lane, std::string name,
       co_await Pause(0, result.status());
       continue;
     }
-    if (result.ok() || !Passes(result.status())) co_return result;
+    if (result.ok() || !Again(result.status(), begin)) co_return result;
     co_await Pause(attempt, result.status());
   }
 }
 
 Task<absl::StatusOr<ListResult>> StoreClient::List(Lane lane, std::string prefix,
                                                    std::string after) {
+  const absl::Duration begin = scheduler_->Now();
   for (int attempt = 0;; ++attempt) {
     ++counters_.lists;
     Completion<absl::StatusOr<ListResult>> done;
     store_->List(lane, prefix, after, done.Callback());
     absl::StatusOr<ListResult> result = co_await done;
-    if (result.ok() || !Passes(result.status())) co_return result;
+    if (result.ok() || !Again(result.status(), begin)) co_return result;
     co_await Pause(attempt, result.status());
   }
 }
 
 Task<absl::Status> StoreClient::Delete(Lane lane, std::string name) {
+  const absl::Duration begin = scheduler_->Now();
   for (int attempt = 0;; ++attempt) {
     ++counters_.deletes;
     Completion<absl::Status> done;
     store_->Delete(lane, name, done.Callback());
     absl::Status status = co_await done;
-    if (status.ok() || !Passes(status)) co_return status;
+    if (status.ok() || !Again(status, begin)) co_return status;
     co_await Pause(attempt, status);
   }
 }

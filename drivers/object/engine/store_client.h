@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The store with retries: calls end when the store has given a definite answer. What may pass by
-// itself (outages, throttling, refused credentials) is tried again for ever, with growing, jittered
-// pauses. Scheduler's thread only.
+// itself (outages, throttling, refused credentials) is tried again, with growing, jittered pauses:
+// for ever by an engine, for `patience` by what somebody waits for; then the call ends with the
+// last status. Scheduler's thread only.
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_STORE_CLIENT_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_STORE_CLIENT_H_
 
@@ -31,7 +32,9 @@ struct StoreCounters {
 
 class StoreClient {
  public:
-  StoreClient(Store* store, Scheduler* scheduler) : store_(store), scheduler_(scheduler) {}
+  StoreClient(Store* store, Scheduler* scheduler,
+              absl::Duration patience = absl::InfiniteDuration())
+      : store_(store), scheduler_(scheduler), patience_(patience) {}
 
   // FAILED_PRECONDITION: the condition did not hold for some attempt; an earlier one may have been
   // applied, so the caller must look.
@@ -56,9 +59,11 @@ class StoreClient {
 
  private:
   Task<void> Pause(int attempt, absl::Status status);
+  bool Again(const absl::Status& status, absl::Duration begin) const;
 
   Store* const store_;
   Scheduler* const scheduler_;
+  const absl::Duration patience_;
   StoreCounters counters_;
 };
 

@@ -79,6 +79,10 @@ Head TestHead() {
   h.size_blocks = 1000;
   h.fanout_bits = 3;
   h.next_snapshot_id = 2;
+  h.state = VolumeState::kCopying;
+  h.origin = TestVolume();
+  h.origin_snapshot = 77;
+  h.copied_blocks = 500;
   h.checkpoint = {1, 5, 43, {1, 5, 4096, 60, 9}};
   h.streams = {{1, TestVolume(), 1, 9, 6}, {2, TestVolume(), 2, 3, 0}};
   h.snapshots = {{1, "before upgrade", true, 40, 1000, {1, 4, 4096, 50, 8}, {TestVolume()}}};
@@ -200,13 +204,33 @@ TEST(Format_GoldenBytes, StayAsReleased) {
   EXPECT_EQ(absl::BytesToHexString(EncodeMapPage(TestPage(0))),
             "444b4d4701000300c6f40a4b0000000011000000000000008"
             "4010002000300000004000000020001000900000008000000");
-  EXPECT_EQ(Crc32c(EncodeHead(TestHead())), 0xd2245e4cu);
+  EXPECT_EQ(Crc32c(EncodeHead(TestHead())), 0xb859d2d8u);
   EXPECT_EQ(Crc32c(EncodeLogSuperblock(TestSuperblock())), 0x8c29518u);
   uint32_t crc;
   EXPECT_EQ(Crc32c(EncodeLogRecordHeader(TestRecord(), &crc)), 0xf3487e18u);
   EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kData))), 0x693f736eu);
   EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kMoved))), 0xa504aa25u);
   EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kMap))), 0x7e63b86cu);
+}
+
+// HEADs of version 1 had no state, no origin and no copy.
+TEST(Head_OfVersion1_IsStillRead, AsALiveVolume) {
+  std::string bytes = EncodeHead(TestHead());
+  bytes.erase(124, 32);
+  bytes[4] = 1;
+  bytes[7] = 0;
+  bytes[8] = static_cast<char>(bytes.size());
+  bytes.replace(12, 4, std::string(4, '\0'));
+  const uint32_t crc = Crc32c(bytes);
+  for (int i = 0; i < 4; ++i) bytes[12 + i] = static_cast<char>(crc >> (8 * i));
+  EXPECT_EQ(Crc32c(bytes), 0xd2245e4cu) << "the bytes as version 1 wrote them";
+  const absl::StatusOr<Head> head = ParseHead(bytes);
+  ASSERT_TRUE(head.ok()) << head.status();
+  Head want = TestHead();
+  want.state = VolumeState::kLive;
+  want.origin = {};
+  want.origin_snapshot = want.copied_blocks = 0;
+  EXPECT_EQ(*head, want);
 }
 
 TEST(ObjectName_RoundTrip, AndNothingElseParses) {

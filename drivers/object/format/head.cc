@@ -9,7 +9,8 @@ namespace diskd::object {
 namespace {
 
 constexpr uint32_t kMagic = 0x44484b44;  // "DKHD"
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
+constexpr uint16_t kOldestVersion = 1;
 constexpr size_t kCrcAt = 12;
 constexpr size_t kStreamBytes = 40;
 
@@ -60,12 +61,31 @@ const Stream* Head::FindStream(uint16_t id) const {
   return nullptr;
 }
 
+const SnapshotEntry* Head::FindSnapshot(uint64_t id) const {
+  for (const SnapshotEntry& s : snapshots) {
+    if (s.id == id) return &s;
+  }
+  return nullptr;
+}
+
+void Head::RemoveSnapshot(uint64_t id) {
+  for (auto it = snapshots.begin(); it != snapshots.end(); ++it) {
+    if (it->id != id) continue;
+    if (it->clones.empty()) {
+      snapshots.erase(it);
+    } else {
+      it->deleted = true;
+    }
+    return;
+  }
+}
+
 std::string EncodeHead(const Head& h) {
   ByteWriter out;
   out.U32(kMagic);
   out.U16(kVersion);
   out.U8(h.fanout_bits);
-  out.U8(0);
+  out.U8(static_cast<uint8_t>(h.state));
   out.U32(0);  // length
   out.U32(0);  // crc
   out.Id(h.volume);
@@ -82,6 +102,9 @@ std::string EncodeHead(const Head& h) {
   PutPointer(out, h.checkpoint.root);
   out.U32(static_cast<uint32_t>(h.streams.size()));
   out.U32(static_cast<uint32_t>(h.snapshots.size()));
+  out.Id(h.origin);
+  out.U64(h.origin_snapshot);
+  out.U64(h.copied_blocks);
   for (const Stream& s : h.streams) {
     out.U16(s.id);
     out.U16(0);
@@ -113,14 +136,14 @@ absl::StatusOr<Head> ParseHead(absl::string_view data) {
   if (in.U32() != kMagic) return Bad("has a wrong magic number");
   const uint16_t version = in.U16();
   h.fanout_bits = in.U8();
-  in.U8();
+  const uint8_t state = in.U8();
   const uint32_t length = in.U32();
   const uint32_t crc = in.U32();
   if (!in.ok() || length != data.size()) return Bad("is cut short");
   std::string copy(data);
   for (int i = 0; i < 4; ++i) copy[kCrcAt + i] = 0;
   if (Crc32c(copy) != crc) return Bad("has a wrong checksum");
-  if (version != kVersion) {
+  if (version < kOldestVersion || version > kVersion) {
     return absl::UnimplementedError(
         absl::StrCat("HEAD version ", version, " is not known; use a newer driver"));
   }
@@ -138,6 +161,13 @@ absl::StatusOr<Head> ParseHead(absl::string_view data) {
   h.checkpoint.root = GetPointer(in);
   const uint32_t streams = in.U32();
   const uint32_t snapshots = in.U32();
+  if (version >= 2) {
+    if (state > static_cast<uint8_t>(VolumeState::kCopying)) return Bad("has an unknown state");
+    h.state = static_cast<VolumeState>(state);
+    h.origin = in.Id();
+    h.origin_snapshot = in.U64();
+    h.copied_blocks = in.U64();
+  }
   if (!in.ok() || streams > in.left() / kStreamBytes) return Bad("is cut short");
   for (uint32_t i = 0; i < streams; ++i) {
     Stream s;

@@ -33,7 +33,7 @@ struct SnapshotEntry {
   WriteSequence sequence = 0;
   uint64_t size_blocks = 0;
   PagePointer root;
-  std::vector<Uuid> clones;
+  std::vector<Uuid> clones;  // volumes whose HEADs reach what this one does; it stays for them
   bool operator==(const SnapshotEntry&) const = default;
 };
 
@@ -46,8 +46,15 @@ struct Checkpoint {
   bool operator==(const Checkpoint&) const = default;
 };
 
+enum class VolumeState : uint8_t {
+  kLive = 0,
+  kDeleted = 1,  // never opened again; what is left of it is for the clones of its snapshots
+  kCopying = 2,  // being filled by a copy; not opened before that is complete
+};
+
 struct Head {
   Uuid volume;
+  VolumeState state = VolumeState::kLive;
   uint64_t epoch = 0;
   uint64_t nonce = 0;       // of the owner; no two owners share one
   uint64_t generation = 0;  // +1 with each replacement
@@ -55,12 +62,20 @@ struct Head {
   uint64_t size_blocks = 0;
   uint8_t fanout_bits = 8;
   uint64_t next_snapshot_id = 1;
+  // kCopying: what is copied. Else, if not zero: the volume and the snapshot that this is a clone
+  // of, which holds back their data until this HEAD is gone.
+  Uuid origin;
+  uint64_t origin_snapshot = 0;
+  uint64_t copied_blocks = 0;  // kCopying: so many are here
   Checkpoint checkpoint;
   std::vector<Stream> streams;
   std::vector<SnapshotEntry> snapshots;
   bool operator==(const Head&) const = default;
 
   const Stream* FindStream(uint16_t id) const;
+  const SnapshotEntry* FindSnapshot(uint64_t id) const;
+  // Deletes it, or marks it deleted if it has clones.
+  void RemoveSnapshot(uint64_t id);
 };
 
 inline constexpr uint8_t kMinFanoutBits = 2;

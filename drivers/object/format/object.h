@@ -24,6 +24,10 @@ struct BlockLocation {
   uint32_t sequence = 0;
   uint32_t crc = 0;
   bool hole() const { return stream == 0; }
+  // Whether it is the next block of the same object.
+  bool Follows(const BlockLocation& before) const {
+    return stream == before.stream && sequence == before.sequence && block == before.block + 1;
+  }
   bool operator==(const BlockLocation&) const = default;
 };
 

@@ -46,7 +46,12 @@ class SimStore final : public Store {
   }
   // An object that was stored is gone. False: there is none.
   bool LoseObject(const std::string& spare_suffix);
-  size_t objects() const { return objects_.size(); }
+  // The first object whose name begins so; "": none.
+  std::string FindPrefix(const std::string& prefix) const {
+    const auto it = objects_.lower_bound(prefix);
+    if (it == objects_.end() || it->first.compare(0, prefix.size(), prefix) != 0) return "";
+    return it->first;
+  }
 
  private:
   struct Object {

@@ -23,18 +23,32 @@ void Coverage::Add(const Coverage& other) {
   moved_blocks += other.moved_blocks;
   snapshots += other.snapshots;
   rollbacks += other.rollbacks;
+  clones += other.clones;
+  broken_off += other.broken_off;
+  deleted_volumes += other.deleted_volumes;
+  deleted_with_clones += other.deleted_with_clones;
 }
 
 World::World(uint64_t seed, Sabotage sabotage, bool verbose)
-    : random_(seed * 0x2545f4914f6cdd1d + 1),
+    : World(std::make_shared<Shared>(seed * 0x2545f4914f6cdd1d + 1), sabotage, verbose, 0, 0) {
+  ChooseFaults();
+}
+
+World::World(std::shared_ptr<Shared> shared, Sabotage sabotage, bool verbose, uint64_t size_blocks,
+             uint8_t fanout_bits)
+    : shared_(std::move(shared)),
+      random_(shared_->random),
       sabotage_(sabotage),
       verbose_(verbose),
-      store_(&random_),
-      size_blocks_(random_.Between(24, 200)),
+      store_(shared_->store),
+      size_blocks_(size_blocks != 0 ? size_blocks : random_.Between(24, 200)),
       log_blocks_(random_.Between(40, 160)),
       max_write_(random_.Between(1, 8)),
-      fanout_bits_(static_cast<uint8_t>(random_.Between(2, 4))),
-      timeline_(size_blocks_) {
+      fanout_bits_(fanout_bits != 0 ? fanout_bits : static_cast<uint8_t>(random_.Between(2, 4))),
+      lossy_(shared_->lossy),
+      timeline_(size_blocks_),
+      violation_(shared_->violation),
+      coverage_(shared_->coverage) {
   for (uint8_t& byte : volume_.bytes) byte = static_cast<uint8_t>(random_.Random());
   options_.sabotage = sabotage;
   options_.durability = random_.Chance(0.3) ? Durability::kRemote : Durability::kLocal;
@@ -49,6 +63,10 @@ World::World(uint64_t seed, Sabotage sabotage, bool verbose)
   options_.collect_every_objects =
       random_.Chance(0.5) ? 0 : static_cast<int>(random_.Between(4, 30));
   options_.collect_below = random_.Below(10) / 10.0;
+  options_.fanout_bits = fanout_bits_;
+}
+
+void World::ChooseFaults() {
   if (random_.Chance(0.8)) {
     StoreFaults& faults = store_.faults;
     const double rate = random_.Chance(0.3) ? 0.2 : 0.03;
@@ -83,6 +101,11 @@ void World::RunUntil(const std::function<bool()>& done, const char* what) {
 void World::RunEvents(uint64_t count) {
   while (ok() && count-- > 0 && random_.RunOne()) {
   }
+  CheckOwner();
+  for (const auto& clone : shared_->clones) clone->CheckOwner();
+}
+
+void World::CheckOwner() {
   if (!ok() || !node_) return;
   const EngineStats stats = node_->engine().stats();
   uploaded_ = std::max(uploaded_, stats.uploaded_sequence);
@@ -104,25 +127,17 @@ std::shared_ptr<SimDisk> World::NewDisk() {
 }
 
 void World::MakeVolume() {
-  struct Head head;
-  head.volume = volume_;
-  head.size_blocks = size_blocks_;
-  head.fanout_bits = fanout_bits_;
-  TaskSet tasks;
-  StoreClient client(&store_, &random_);
-  HeadKeeper keeper(&client, &random_, volume_, options_);
-  bool done = false;
-  auto create = [&]() -> Task<void> {
-    const absl::Status status = co_await keeper.Create(head);
-    if (!status.ok()) Violate(absl::StrCat("create: ", status.ToString()));
-    done = true;
-  };
-  tasks.Spawn(create());
-  RunUntil([&] { return done; }, "creating the volume");
+  const absl::Status status =
+      Operate("create", [this](Volumes& volumes, std::function<void(absl::Status)> done) {
+        volumes.Create(volume_, size_blocks_, std::move(done));
+      });
+  if (!status.ok()) Violate(absl::StrCat("create: ", status.ToString()));
 }
 
 void World::OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why) {
   RunUntil([&] { return disk->idle(); }, "the disk of a dead process");
+  // They would delete snapshots that the new owner has been seen to have.
+  operators_.clear();
   taking_over_ = node_ != nullptr;
   if (!taking_over_) ForgetRequests();
   auto next = std::make_unique<Node>(&random_, &store_, std::move(disk), volume_, options_);
@@ -181,6 +196,7 @@ bool World::Tolerated(const absl::Status& status) const {
 void World::AdoptUnknownSnapshots() {
   std::vector<SnapshotRecord> now;
   for (const SnapshotEntry& entry : node_->engine().head().snapshots) {
+    if (entry.deleted) continue;
     const auto same = [&](const SnapshotRecord& r) { return r.id == entry.id; };
     const auto known = std::find_if(snapshots_.begin(), snapshots_.end(), same);
     const auto deleting = std::find_if(deleting_.begin(), deleting_.end(), same);
@@ -311,44 +327,58 @@ void World::EndRound(End end) {
   }
 }
 
+void World::EndRandomly() {
+  const End ends[] = {End::kKill,     End::kKill,    End::kPowerCut, End::kPowerCut,
+                      End::kPowerCut, End::kLogLost, End::kTakeover, End::kClose};
+  EndRound(ends[random_.Below(8)]);
+}
+
+void World::Step() {
+  SubmitSome(random_.Between(1, 4));
+  if (zombie_ && random_.Chance(0.5)) SubmitToZombie();
+  if (random_.Chance(0.03)) StartSnapshot();
+  if (random_.Chance(0.02)) StartSnapshotDelete();
+  if (random_.Chance(0.04)) StartCollect();
+  if (random_.Chance(0.01)) RollBack();
+}
+
+void World::LetTimePass() {
+  const absl::Duration later = random_.Now() + absl::Minutes(2);
+  random_.After(absl::Minutes(3), [] {});
+  RunUntil([&] { return random_.Now() > later; }, "late requests");
+}
+
 std::string World::Run() {
   MakeVolume();
-  OpenOn(NewDisk(), 0, "creation");
+  if (ok()) OpenOn(NewDisk(), 0, "creation");
   const uint64_t rounds = random_.Between(2, 6);
   for (uint64_t round = 0; ok() && round < rounds; ++round) {
     const uint64_t steps = random_.Between(10, 60);
     for (uint64_t step = 0; ok() && step < steps; ++step) {
       if (lossy_ && node_->engine().state() != EngineState::kServing) return violation_;
-      SubmitSome(random_.Between(1, 4));
-      if (zombie_ && random_.Chance(0.5)) SubmitToZombie();
-      if (random_.Chance(0.03)) StartSnapshot();
-      if (random_.Chance(0.02)) StartSnapshotDelete();
-      if (random_.Chance(0.04)) StartCollect();
-      if (random_.Chance(0.01)) RollBack();
+      Step();
+      ActOnFamily();
       if (random_.Chance(0.01))
         store_.Outage(random_.Micros(1000, 100'000'000), random_.Chance(0.3));
       RunEvents(random_.Between(1, 60));
     }
     if (random_.Chance(0.3)) RunEvents(random_.Between(100, 3000));
-    const End ends[] = {End::kKill,     End::kKill,    End::kPowerCut, End::kPowerCut,
-                        End::kPowerCut, End::kLogLost, End::kTakeover, End::kClose};
-    EndRound(ends[random_.Below(8)]);
-    if (lossy_ && node_ && node_->engine().state() != EngineState::kServing) return violation_;
-    VerifyAll("after recovery");
-    if (ok() && random_.Chance(0.3)) VerifySnapshots();
+    World& ending = random_.Chance(0.6) ? *this : AnyVolume();
+    ending.EndRandomly();
+    if (lossy_ && ending.node_ && ending.node_->engine().state() != EngineState::kServing) {
+      return violation_;
+    }
+    ending.VerifyAll("after recovery");
+    if (ok() && random_.Chance(0.3)) ending.VerifySnapshots();
     if (ok() && random_.Chance(0.02)) LoseAnObject();
   }
   if (!ok() || lossy_) return violation_;
-  RunUntil([&] { return in_flight_ == 0 && !snapshot_running_ && !collecting_; }, "the last work");
-  // Whatever was still to land late has landed after this.
-  const absl::Duration later = random_.Now() + absl::Minutes(2);
-  random_.After(absl::Minutes(3), [] {});
-  RunUntil([&] { return random_.Now() > later; }, "late requests");
-  VerifyAll("in the end");
-  VerifySnapshots();
+  VerifyFamily("in the end");
+  LetTimePass();
+  VerifyFamily("after late requests");
   if (ok()) EndRound(End::kLogLost);
-  VerifyAll("in the very end");
-  VerifySnapshots();
+  VerifyFamily("in the very end");
+  if (ok()) DeleteFamily();
   return violation_;
 }
 

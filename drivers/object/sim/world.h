@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One simulated history of a volume: clients, faults, crashes, takeovers; all from one seed.
+// One simulated history of a volume and its clones: clients, faults, crashes, takeovers; all from
+// one seed.
 #ifndef DISKD_DRIVERS_OBJECT_SIM_WORLD_H_
 #define DISKD_DRIVERS_OBJECT_SIM_WORLD_H_
 
@@ -24,6 +25,10 @@ struct Coverage {
   uint64_t moved_blocks = 0;
   uint64_t snapshots = 0;
   uint64_t rollbacks = 0;
+  uint64_t clones = 0;
+  uint64_t broken_off = 0;  // clones and deletions that were killed
+  uint64_t deleted_volumes = 0;
+  uint64_t deleted_with_clones = 0;
 
   void Add(const Coverage& other);
 };
@@ -41,6 +46,18 @@ class World {
     uint64_t id;
     DiskState state;
   };
+  // What all volumes of a history have in common.
+  struct Shared {
+    explicit Shared(uint64_t seed) : random(seed), store(&random) {}
+    SimScheduler random;
+    SimStore store;
+    bool lossy = false;
+    std::string violation;
+    Coverage coverage;
+    std::vector<std::unique_ptr<World>> clones;  // of the first volume and of each other
+  };
+  World(std::shared_ptr<Shared> shared, Sabotage sabotage, bool verbose, uint64_t size_blocks,
+        uint8_t fanout_bits);
   enum class End { kKill, kPowerCut, kLogLost, kTakeover, kClose };
 
   void Violate(const std::string& what);
@@ -51,7 +68,12 @@ class World {
   void RunUntil(const std::function<bool()>& done, const char* what);
   void RunEvents(uint64_t count);
 
+  void ChooseFaults();
   void MakeVolume();
+  void Step();
+  void CheckOwner();
+  // Events until all late requests have landed.
+  void LetTimePass();
   std::shared_ptr<SimDisk> NewDisk();
   // The number of the write that the opened volume ends with has to be in [at_least, issued].
   void OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why);
@@ -74,20 +96,35 @@ class World {
   void StartCollect();
   void RollBack();
   void EndRound(End end);
+  void EndRandomly();
   void TakeOver();
   void LoseAnObject();
 
-  SimScheduler random_;
+  // world_family.cc
+  // Runs a call of Volumes to its end, while everybody goes on; kills and repeats it at times.
+  absl::Status Operate(
+      const char* what,
+      const std::function<void(Volumes&, std::function<void(absl::Status)>)>& call);
+  void MakeClone(World& source);
+  void DeleteVolume(bool owned);
+  World& AnyVolume();
+  void ActOnFamily();
+  void VerifyFamily(const char* when);
+  void DeleteFamily();
+  bool HasClones() const;
+
+  const std::shared_ptr<Shared> shared_;
+  SimScheduler& random_;
   const Sabotage sabotage_;
   const bool verbose_;
-  SimStore store_;
+  SimStore& store_;
   Options options_;
   Uuid volume_;
   uint64_t size_blocks_;
   uint64_t log_blocks_;
   uint64_t max_write_;
   uint8_t fanout_bits_;
-  bool lossy_ = false;  // an object was taken away: errors are allowed, wrong data is not
+  bool& lossy_;  // an object was taken away: errors are allowed, wrong data is not
 
   Timeline timeline_;
   Stamp next_stamp_ = 1;
@@ -103,9 +140,10 @@ class World {
   uint64_t snapshot_names_ = 0;
   bool snapshot_running_ = false;
   bool collecting_ = false;
-  std::vector<SnapshotRecord> deleting_;  // snapshots that may or may not be gone
-  std::string violation_;
-  Coverage coverage_;
+  std::vector<SnapshotRecord> deleting_;              // snapshots that may or may not be gone
+  std::vector<std::unique_ptr<Operator>> operators_;  // at work behind the owner's back
+  std::string& violation_;
+  Coverage& coverage_;
 };
 
 }  // namespace diskd::object

@@ -149,11 +149,14 @@ void World::StartSnapshotDelete() {
   Trace(absl::StrCat("delete snapshot ", id));
   deleting_.push_back(snapshots_[index]);
   snapshots_.erase(snapshots_.begin() + static_cast<ptrdiff_t>(index));
-  node_->engine().DeleteSnapshot(id, [this, session = session_](absl::Status status) {
+  auto done = [this, session = session_](absl::Status status) {
     if (session == session_ && !Tolerated(status)) {
       Violate(absl::StrCat("delete snapshot: ", status.ToString()));
     }
-  });
+  };
+  if (random_.Chance(0.5)) return node_->engine().DeleteSnapshot(id, done);
+  operators_.push_back(std::make_unique<Operator>(&random_, &store_, options_));
+  operators_.back()->volumes().DeleteSnapshot(volume_, id, done);
 }
 
 void World::StartCollect() {

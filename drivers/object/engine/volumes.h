@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is done to volumes in a store without serving them: create, clone, delete, look. None of it
+// needs the volume's owner, or disturbs it. Every call is repeatable: after an error, a crash or a
+// doubt call it again with the same arguments.
+//
+// The id of a volume is never used again: a request of the deleted one may still be under way.
+//
+// Threads: Scheduler's thread only. Callbacks run there, possibly inside the call. Destruction
+// abandons what is under way, as a crash would.
+#ifndef DISKD_DRIVERS_OBJECT_ENGINE_VOLUMES_H_
+#define DISKD_DRIVERS_OBJECT_ENGINE_VOLUMES_H_
+
+#include <functional>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "drivers/object/engine/head_keeper.h"
+#include "drivers/object/engine/options.h"
+#include "drivers/object/engine/store_client.h"
+#include "drivers/object/engine/task.h"
+#include "drivers/object/env/scheduler.h"
+#include "drivers/object/env/store.h"
+#include "drivers/object/format/head.h"
+
+namespace diskd::object {
+
+class Volumes {
+ public:
+  using Done = std::function<void(absl::Status)>;
+
+  // A store that does not answer for `patience` ends a call with its status.
+  Volumes(Store* store, Scheduler* scheduler, const Options& options,
+          absl::Duration patience = absl::InfiniteDuration());
+
+  // An empty volume. ALREADY_EXISTS: with another size, or opened since.
+  void Create(const Uuid& volume, uint64_t size_blocks, Done done);
+  // The HEAD as it is now. NOT_FOUND: no such volume.
+  void Load(const Uuid& volume, std::function<void(absl::StatusOr<Head>)> done);
+  // A new volume that begins as the snapshot of `source` and shares its data; two small PUTs,
+  // whatever the size. Snapshot and source may be deleted at any time after that. NOT_FOUND: no
+  // such snapshot (any more).
+  void Clone(const Uuid& source, uint64_t snapshot, const Uuid& clone, Done done);
+  // Also while the volume has an owner, who takes it over with its next HEAD. Deleting what is not
+  // there is OK.
+  void DeleteSnapshot(const Uuid& volume, uint64_t snapshot, Done done);
+  // Takes the volume from its owner and deletes it, except what clones of its snapshots need; the
+  // last of these to be deleted deletes that. `origin`: what it is a clone of, if known; needed
+  // only where a Clone() was broken off. Deleting what is not there is OK.
+  void Delete(const Uuid& volume, std::optional<Uuid> origin, Done done);
+
+ private:
+  Task<absl::Status> CreateNow(Uuid volume, uint64_t size_blocks);
+  Task<absl::Status> CloneNow(Uuid source, uint64_t snapshot, Uuid clone);
+  Task<absl::Status> DeleteSnapshotNow(Uuid volume, uint64_t snapshot);
+  Task<absl::Status> DeleteNow(Uuid volume, std::optional<Uuid> origin);
+  Task<absl::Status> Bury(HeadKeeper& keeper);
+  Task<absl::StatusOr<bool>> Unpin(HeadKeeper& parent, Uuid clone);
+  Task<absl::Status> Sweep(const Head& head);
+  HeadKeeper Keeper(const Uuid& volume);
+
+  Scheduler* const scheduler_;
+  const Options options_;
+  StoreClient store_;
+  TaskSet tasks_;  // last: its tasks use everything above
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_ENGINE_VOLUMES_H_
