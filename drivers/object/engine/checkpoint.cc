@@ -30,7 +30,8 @@ Task<void> Engine::CheckpointLoop() {
   }
 }
 
-Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to) {
+Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to,
+                                      uint64_t truncate_to) {
   const Mutex::Guard guard = co_await checkpoint_mutex_.Lock();
   if (!failure_.ok()) co_return failure_;
   const struct Checkpoint before = head_.head().checkpoint;
@@ -42,6 +43,9 @@ Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* 
   if (same && moves_.empty() && !also && roll_back_to == nullptr) co_return absl::OkStatus();
   frozen_ = std::move(delta_);
   delta_.clear();
+  // Together with the new size, or not at all.
+  const uint64_t size_blocks = head_.head().size_blocks;
+  if (truncate_to < size_blocks) frozen_.SetZero(truncate_to, size_blocks - truncate_to, {});
   const Moves moves = std::exchange(moves_, {});
   objects_since_checkpoint_ = 0;
   if (roll_back_to == nullptr) {
@@ -104,16 +108,55 @@ Task<absl::StatusOr<uint64_t>> Engine::Snapshot(std::string name) {
 }
 
 Task<absl::Status> Engine::RollBackTo(uint64_t id) {
-  PagePointer root;
-  bool found = false;
-  for (const SnapshotEntry& entry : head_.head().snapshots) {
-    if (entry.id != id || entry.deleted) continue;
-    root = entry.root;
-    found = true;
+  const SnapshotEntry* entry = head_.head().FindSnapshot(id);
+  if (entry == nullptr || entry->deleted) {
+    co_return absl::NotFoundError(absl::StrCat("there is no snapshot ", id));
   }
-  if (!found) co_return absl::NotFoundError(absl::StrCat("there is no snapshot ", id));
+  const PagePointer root = entry->root;
+  const uint64_t size_blocks = entry->size_blocks;
   CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
-  co_return co_await Checkpoint(nullptr, &root);
+  co_return co_await Checkpoint(
+      [size_blocks](Head& head) {
+        head.size_blocks = size_blocks;
+        return absl::OkStatus();
+      },
+      &root);
+}
+
+Task<absl::Status> Engine::ResizeTo(uint64_t size_blocks) {
+  if (size_blocks == 0) co_return absl::InvalidArgumentError("a volume can't have no blocks");
+  // What was written behind a new end must be behind us when that is zeroed.
+  CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
+  co_return co_await Checkpoint(
+      [size_blocks](Head& head) {
+        head.size_blocks = size_blocks;
+        return absl::OkStatus();
+      },
+      nullptr, size_blocks);
+}
+
+Task<absl::StatusOr<DiffPage>> Engine::DiffNow(uint64_t from, uint64_t to, Lba begin,
+                                               size_t max_extents) {
+  if (to == 0) {
+    CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
+    CO_RETURN_IF_ERROR(co_await Checkpoint(nullptr));
+  }
+  if (!failure_.ok()) co_return failure_;
+  const ReadBarrier::Reader reader(&readers_);
+  PagePointer roots[2] = {{}, root_};
+  uint64_t size_blocks = head_.head().size_blocks;
+  const uint64_t ids[2] = {from, to};
+  for (int i = 0; i < 2; ++i) {
+    if (ids[i] == 0) continue;
+    const SnapshotEntry* entry = head_.head().FindSnapshot(ids[i]);
+    if (entry == nullptr || entry->deleted) {
+      co_return absl::NotFoundError(absl::StrCat("there is no snapshot ", ids[i]));
+    }
+    roots[i] = entry->root;
+    if (i == 1) size_blocks = entry->size_blocks;
+  }
+  co_return co_await DiffRoots(&tree_, Lane::kRead, roots[0], roots[1], size_blocks, begin,
+                               max_extents);
 }
 
 }  // namespace diskd::object

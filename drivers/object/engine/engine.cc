@@ -178,6 +178,21 @@ void Engine::ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* int
   tasks_.Spawn(run(this, root, lba, blocks, into, std::move(done)));
 }
 
+void Engine::Diff(uint64_t from, uint64_t to, Lba begin, size_t max_extents,
+                  std::function<void(absl::StatusOr<DiffPage>)> done) {
+  auto run = [](Task<absl::StatusOr<DiffPage>> task, auto done) -> Task<void> {
+    done(co_await std::move(task));
+  };
+  tasks_.Spawn(run(DiffNow(from, to, begin, max_extents), std::move(done)));
+}
+
+void Engine::Resize(uint64_t size_blocks, Done done) {
+  auto run = [](Engine* engine, uint64_t size_blocks, Done done) -> Task<void> {
+    done(co_await engine->ResizeTo(size_blocks));
+  };
+  tasks_.Spawn(run(this, size_blocks, std::move(done)));
+}
+
 void Engine::Collect(Done done) {
   auto run = [](Engine* engine, Done done) -> Task<void> { done(co_await engine->CollectOnce()); };
   tasks_.Spawn(run(this, std::move(done)));

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/block_map.h"
 #include "drivers/object/engine/block_reader.h"
+#include "drivers/object/engine/diff.h"
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/map_tree.h"
 #include "drivers/object/engine/map_writer.h"
@@ -89,12 +90,20 @@ class Engine {
   // A state of the disk between the call and `done`; it contains everything answered before.
   void CreateSnapshot(std::string name, std::function<void(absl::StatusOr<uint64_t>)> done);
   void DeleteSnapshot(uint64_t id, Done done);
-  // Makes the disk what the snapshot is. No request may be in flight.
+  // Makes the disk what the snapshot is, in size too. No request may be in flight.
   void RollBack(uint64_t id, Done done);
   // Reads the disk as it was when HEAD or a snapshot named this root.
   void ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* into, Done done);
+  // What `to` has changed since `from`, as Volumes::Diff; to == 0: everything answered before the
+  // call, and perhaps more. Later parts of one answer may see a later state.
+  void Diff(uint64_t from, uint64_t to, Lba begin, size_t max_extents,
+            std::function<void(absl::StatusOr<DiffPage>)> done);
   // One pass of garbage collection.
   void Collect(Done done);
+  // Changes the size, at once and for good. Growing: the new blocks are zeros; they may be used
+  // after `done`. Shrinking: what lies behind the new end is gone, and no request for it may come
+  // or be in flight any more. Snapshots keep their sizes.
+  void Resize(uint64_t size_blocks, Done done);
   // Everything into the store, then no more requests.
   void Close(Done done);
 
@@ -104,6 +113,8 @@ class Engine {
   EngineStats stats() const;
 
  private:
+  static constexpr uint64_t kNoTruncation = ~uint64_t{0};
+
   struct Batch;  // an object on its way to the store
   struct Victims;
 
@@ -140,7 +151,10 @@ class Engine {
   // checkpoint.cc
   Task<void> CheckpointLoop();
   bool CheckpointDue() const;
-  Task<absl::Status> Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to = nullptr);
+  Task<absl::Status> Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to = nullptr,
+                                uint64_t truncate_to = kNoTruncation);
+  Task<absl::Status> ResizeTo(uint64_t size_blocks);
+  Task<absl::StatusOr<DiffPage>> DiffNow(uint64_t from, uint64_t to, Lba begin, size_t max_extents);
   Task<absl::StatusOr<uint64_t>> Snapshot(std::string name);
   Task<absl::Status> RollBackTo(uint64_t id);
 

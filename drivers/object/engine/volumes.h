@@ -17,6 +17,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "drivers/object/engine/check.h"
+#include "drivers/object/engine/diff.h"
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/store_client.h"
@@ -51,7 +53,27 @@ class Volumes {
   // only where a Clone() was broken off. Deleting what is not there is OK.
   void Delete(const Uuid& volume, std::optional<Uuid> origin, Done done);
 
+  // What `to` has changed since `from`; both are snapshots of the volume. from == 0: all that has
+  // data. to == 0: the last checkpoint of the volume (Engine::Diff: everything written so far). See
+  // DiffRoots. NOT_FOUND: no such snapshot.
+  void Diff(const Uuid& volume, uint64_t from, uint64_t to, Lba begin, size_t max_extents,
+            std::function<void(absl::StatusOr<DiffPage>)> done);
+  // Reads from a snapshot, which may not be deleted meanwhile. `into` is valid until `done`.
+  void Read(const Uuid& volume, uint64_t snapshot, Lba lba, uint64_t blocks, std::byte* into,
+            Done done);
+  // See class Check.
+  void Check(const Uuid& volume, std::function<void(absl::StatusOr<CheckReport>)> done);
+
  private:
+  // A volume as it is in the store, for one call.
+  struct View {
+    View(Volumes* self, const Uuid& volume);
+    // The root of a snapshot; 0: of the checkpoint.
+    absl::StatusOr<PagePointer> Root(uint64_t snapshot, uint64_t* size_blocks) const;
+    HeadKeeper keeper;
+    MapTree tree;
+    BlockReader reader;
+  };
   Task<absl::Status> CreateNow(Uuid volume, uint64_t size_blocks);
   Task<absl::Status> CloneNow(Uuid source, uint64_t snapshot, Uuid clone);
   Task<absl::Status> DeleteSnapshotNow(Uuid volume, uint64_t snapshot);

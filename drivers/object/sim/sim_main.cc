@@ -127,6 +127,12 @@ int main(int argc, char** argv) {
   printf(
       "covered: %lu clones, %lu volumes deleted, %lu of them with clones, %lu of this broken off\n",
       covered.clones, covered.deleted_volumes, covered.deleted_with_clones, covered.broken_off);
+  printf(
+      "covered: %lu resizes, %lu diffs (%lu blocks changed, %lu told), %lu checks of living "
+      "volumes, "
+      "%lu damages, %lu of them found\n",
+      covered.resizes, covered.diffs, covered.changed_blocks, covered.told_blocks, covered.checks,
+      covered.damages, covered.damages_found);
   if (planted > 0) {
     printf("further planted %d/%d\n", more_caught, kAllDefects - kDefects);
   }

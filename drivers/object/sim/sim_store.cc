@@ -156,6 +156,26 @@ void SimStore::Delete(Lane, const std::string& name, DeleteDone done) {
   });
 }
 
+std::string SimStore::Damage(const std::string& spare_suffix, bool lose) {
+  std::vector<std::string> names;
+  for (const auto& [name, object] : objects_) {
+    if (!absl::EndsWith(name, spare_suffix)) names.push_back(name);
+  }
+  if (names.empty()) return "";
+  damaged_ = names[scheduler_->Below(names.size())];
+  sound_ = objects_[damaged_];
+  if (lose) {
+    objects_.erase(damaged_);
+  } else {
+    std::string body = *sound_.body;
+    body[scheduler_->Below(body.size())] ^= static_cast<char>(1 << scheduler_->Below(8));
+    objects_[damaged_].body = std::make_shared<const std::string>(std::move(body));
+  }
+  return damaged_;
+}
+
+void SimStore::Repair() { objects_[damaged_] = sound_; }
+
 bool SimStore::LoseObject(const std::string& spare_suffix) {
   std::vector<std::string> names;
   for (const auto& [name, object] : objects_) {

@@ -46,6 +46,9 @@ class SimStore final : public Store {
   }
   // An object that was stored is gone. False: there is none.
   bool LoseObject(const std::string& spare_suffix);
+  // Takes an object away, or flips a bit of it, until Repair(). Its name; "": there is none.
+  std::string Damage(const std::string& spare_suffix, bool lose);
+  void Repair();
   // The first object whose name begins so; "": none.
   std::string FindPrefix(const std::string& prefix) const {
     const auto it = objects_.lower_bound(prefix);
@@ -68,6 +71,8 @@ class SimStore final : public Store {
   SimScheduler* const scheduler_;
   std::map<std::string, Object> objects_;
   std::map<std::string, Object> deleted_;  // lately: a stale listing shows them
+  std::string damaged_;
+  Object sound_;  // what it was
   absl::Duration out_until_;
   bool refused_ = false;
   uint64_t next_etag_ = 1;

@@ -59,7 +59,7 @@ class Timeline {
   uint64_t Add(const Write& write) {
     writes_.push_back(write);
     for (uint64_t i = 0; i < write.blocks; ++i) {
-      history_[write.lba + i].push_back({writes_.size(), write.stamp});
+      history_.at(write.lba + i).push_back({writes_.size(), write.stamp});
     }
     return writes_.size();
   }
@@ -94,8 +94,13 @@ class Timeline {
     }
   }
 
-  // The disk was made what `state` is; no sequence is used.
+  uint64_t blocks() const { return history_.size(); }
+  // Blocks behind the new end are forgotten, new ones are zeros.
+  void Resize(uint64_t blocks) { history_.resize(blocks); }
+
+  // The disk was made what `state` is, in size too; no sequence is used.
   void Overwrite(const DiskState& state) {
+    Resize(state.size());
     for (Lba lba = 0; lba < history_.size(); ++lba) {
       history_[lba].push_back({writes_.size(), state[lba]});
     }

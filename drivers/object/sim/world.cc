@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 
@@ -13,21 +12,6 @@ namespace {
 constexpr absl::Duration kLongest = absl::Hours(2);
 
 }  // namespace
-
-void Coverage::Add(const Coverage& other) {
-  for (size_t i = 0; i < std::size(ends); ++i) ends[i] += other.ends[i];
-  writes += other.writes;
-  checkpoints += other.checkpoints;
-  retries += other.retries;
-  deleted_objects += other.deleted_objects;
-  moved_blocks += other.moved_blocks;
-  snapshots += other.snapshots;
-  rollbacks += other.rollbacks;
-  clones += other.clones;
-  broken_off += other.broken_off;
-  deleted_volumes += other.deleted_volumes;
-  deleted_with_clones += other.deleted_with_clones;
-}
 
 World::World(uint64_t seed, Sabotage sabotage, bool verbose)
     : World(std::make_shared<Shared>(seed * 0x2545f4914f6cdd1d + 1), sabotage, verbose, 0, 0) {
@@ -180,6 +164,14 @@ void World::OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char*
   flushed_ = std::min(flushed_, end);
   uploaded_ = node_->engine().stats().uploaded_sequence;
   AdoptUnknownSnapshots();
+  const uint64_t size = node_->engine().head().size_blocks;
+  if (size != timeline_.blocks() && size != new_size_) {
+    return Violate(
+        absl::StrCat(why, ": the volume has ", size, " blocks instead of ", timeline_.blocks()));
+  }
+  timeline_.Resize(size);
+  size_blocks_ = size;
+  new_size_ = 0;
 }
 
 void World::ForgetRequests() {
@@ -206,6 +198,7 @@ void World::AdoptUnknownSnapshots() {
       now.push_back(*deleting);
     } else {
       now.push_back({entry.id, timeline_.StateAfter(entry.sequence)});
+      now.back().state.resize(entry.size_blocks);
     }
   }
   for (const SnapshotRecord& record : snapshots_) {
@@ -217,12 +210,12 @@ void World::AdoptUnknownSnapshots() {
   deleting_.clear();
 }
 
-DiskState World::ReadEverything(const PagePointer* root, const std::string& what) {
-  DiskState state(size_blocks_);
+DiskState World::ReadEverything(const PagePointer* root, uint64_t size, const std::string& what) {
+  DiskState state(size);
   uint64_t left = 0;
   std::vector<AlignedBuffer> buffers;
-  for (Lba lba = 0; lba < size_blocks_ && ok();) {
-    const uint64_t blocks = std::min(size_blocks_ - lba, random_.Between(1, 64));
+  for (Lba lba = 0; lba < size && ok();) {
+    const uint64_t blocks = std::min(size - lba, random_.Between(1, 64));
     buffers.emplace_back(blocks);
     std::byte* data = buffers.back().block(0);
     auto done = [&, data, lba, blocks](absl::Status status) {
@@ -248,7 +241,7 @@ DiskState World::ReadEverything(const PagePointer* root, const std::string& what
 void World::VerifyAll(const char* when) {
   if (!ok()) return;
   const DiskState want = timeline_.StateAfter(timeline_.size());
-  const DiskState got = ReadEverything(nullptr, when);
+  const DiskState got = ReadEverything(nullptr, size_blocks_, when);
   for (Lba lba = 0; ok() && lba < size_blocks_; ++lba) {
     if (lossy_ && got[lba] == kGarbage - 1) continue;
     if (got[lba] != want[lba]) {
@@ -258,8 +251,8 @@ void World::VerifyAll(const char* when) {
 }
 
 void World::VerifyRoot(PagePointer root, const DiskState& want, const std::string& what) {
-  const DiskState got = ReadEverything(&root, what);
-  for (Lba lba = 0; ok() && lba < size_blocks_; ++lba) {
+  const DiskState got = ReadEverything(&root, want.size(), what);
+  for (Lba lba = 0; ok() && lba < want.size(); ++lba) {
     if (lossy_ && got[lba] == kGarbage - 1) continue;
     if (got[lba] != want[lba]) {
       Violate(absl::StrCat(what, ": block ", lba, " has ", got[lba], " instead of ", want[lba]));
@@ -340,6 +333,7 @@ void World::Step() {
   if (random_.Chance(0.02)) StartSnapshotDelete();
   if (random_.Chance(0.04)) StartCollect();
   if (random_.Chance(0.01)) RollBack();
+  if (random_.Chance(0.02)) StartResize();
 }
 
 void World::LetTimePass() {
@@ -370,7 +364,12 @@ std::string World::Run() {
     }
     ending.VerifyAll("after recovery");
     if (ok() && random_.Chance(0.3)) ending.VerifySnapshots();
-    if (ok() && random_.Chance(0.02)) LoseAnObject();
+    if (ok() && !lossy_ && random_.Chance(0.5)) ending.VerifyDiffs();
+    if (ok() && random_.Chance(0.02)) {
+      LoseAnObject();
+      ending.VerifyAll("after an object was lost");
+      if (ok()) ending.VerifySnapshots();
+    }
   }
   if (!ok() || lossy_) return violation_;
   VerifyFamily("in the end");
@@ -378,6 +377,7 @@ std::string World::Run() {
   VerifyFamily("after late requests");
   if (ok()) EndRound(End::kLogLost);
   VerifyFamily("in the very end");
+  if (ok()) DamageAndCheck();
   if (ok()) DeleteFamily();
   return violation_;
 }

@@ -10,28 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "drivers/object/sim/coverage.h"
 #include "drivers/object/sim/node.h"
 #include "drivers/object/sim/timeline.h"
 
 namespace diskd::object {
-
-// How often the interesting things happened: a simulation that never gets there proves nothing.
-struct Coverage {
-  uint64_t ends[5] = {};  // by World::End
-  uint64_t writes = 0;
-  uint64_t checkpoints = 0;
-  uint64_t retries = 0;
-  uint64_t deleted_objects = 0;
-  uint64_t moved_blocks = 0;
-  uint64_t snapshots = 0;
-  uint64_t rollbacks = 0;
-  uint64_t clones = 0;
-  uint64_t broken_off = 0;  // clones and deletions that were killed
-  uint64_t deleted_volumes = 0;
-  uint64_t deleted_with_clones = 0;
-
-  void Add(const Coverage& other);
-};
 
 class World {
  public:
@@ -54,6 +37,7 @@ class World {
     bool lossy = false;
     std::string violation;
     Coverage coverage;
+    std::vector<std::unique_ptr<Operator>> checks;
     std::vector<std::unique_ptr<World>> clones;  // of the first volume and of each other
   };
   World(std::shared_ptr<Shared> shared, Sabotage sabotage, bool verbose, uint64_t size_blocks,
@@ -83,7 +67,7 @@ class World {
   void VerifyAll(const char* when);
   void VerifyRoot(PagePointer root, const DiskState& want, const std::string& what);
   void VerifySnapshots();
-  DiskState ReadEverything(const PagePointer* root, const std::string& what);
+  DiskState ReadEverything(const PagePointer* root, uint64_t size, const std::string& what);
   void AdoptUnknownSnapshots();
 
   void SubmitSome(uint64_t count);
@@ -95,10 +79,19 @@ class World {
   void StartSnapshotDelete();
   void StartCollect();
   void RollBack();
+  void StartResize();
   void EndRound(End end);
   void EndRandomly();
   void TakeOver();
   void LoseAnObject();
+
+  // world_look.cc
+  void VerifyDiffs();
+  void VerifyDiff(uint64_t from, const DiskState& old, uint64_t to, const DiskState& now);
+  void StartCheck();
+  CheckReport CheckNow();
+  bool ReadableOffline();
+  void DamageAndCheck();
 
   // world_family.cc
   // Runs a call of Volumes to its end, while everybody goes on; kills and repeats it at times.
@@ -109,6 +102,7 @@ class World {
   void DeleteVolume(bool owned);
   World& AnyVolume();
   void ActOnFamily();
+  std::vector<World*> Family();
   void VerifyFamily(const char* when);
   void DeleteFamily();
   bool HasClones() const;
@@ -120,7 +114,7 @@ class World {
   SimStore& store_;
   Options options_;
   Uuid volume_;
-  uint64_t size_blocks_;
+  uint64_t size_blocks_;  // that clients may use
   uint64_t log_blocks_;
   uint64_t max_write_;
   uint8_t fanout_bits_;
@@ -139,6 +133,7 @@ class World {
   std::vector<SnapshotRecord> snapshots_;
   uint64_t snapshot_names_ = 0;
   bool snapshot_running_ = false;
+  uint64_t new_size_ = 0;  // of a resize under way; 0: none
   bool collecting_ = false;
   std::vector<SnapshotRecord> deleting_;              // snapshots that may or may not be gone
   std::vector<std::unique_ptr<Operator>> operators_;  // at work behind the owner's back

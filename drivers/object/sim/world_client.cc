@@ -138,6 +138,7 @@ void World::StartSnapshot() {
           }
           ++coverage_.snapshots;
           snapshots_.push_back({*id, timeline_.StateAfter(entry.sequence)});
+          snapshots_.back().state.resize(entry.size_blocks);
         }
       });
 }
@@ -171,7 +172,8 @@ void World::StartCollect() {
 
 void World::RollBack() {
   if (snapshots_.empty()) return;
-  RunUntil([&] { return in_flight_ == 0 && !snapshot_running_; }, "requests before a rollback");
+  RunUntil([&] { return in_flight_ == 0 && !snapshot_running_ && new_size_ == 0; },
+           "requests before a rollback");
   if (!ok() || node_->engine().state() != EngineState::kServing) return;
   const SnapshotRecord& record = snapshots_[random_.Below(snapshots_.size())];
   bool done = false;
@@ -182,9 +184,35 @@ void World::RollBack() {
   });
   RunUntil([&] { return done; }, "rolling back");
   timeline_.Overwrite(record.state);
+  size_blocks_ = record.state.size();
   ++coverage_.rollbacks;
   // It is in the store.
   flushed_ = uploaded_ = timeline_.size();
+}
+
+void World::StartResize() {
+  if (new_size_ != 0 || node_->engine().state() != EngineState::kServing) return;
+  const uint64_t size = random_.Between(std::max<uint64_t>(12, size_blocks_ / 2),
+                                        std::min<uint64_t>(400, size_blocks_ * 2));
+  if (size == size_blocks_) return;
+  if (size < size_blocks_) {
+    RunUntil([&] { return in_flight_ == 0; }, "requests before shrinking");
+    if (!ok() || node_->engine().state() != EngineState::kServing) return;
+    size_blocks_ = size;
+  }
+  Trace(absl::StrCat("resize from ", timeline_.blocks(), " to ", size));
+  new_size_ = size;
+  node_->engine().Resize(size, [this, size, session = session_](absl::Status status) {
+    if (session != session_) return;
+    if (!status.ok()) {
+      if (!Tolerated(status)) Violate(absl::StrCat("resize: ", status.ToString()));
+      return;
+    }
+    ++coverage_.resizes;
+    timeline_.Resize(size);
+    size_blocks_ = size;
+    new_size_ = 0;
+  });
 }
 
 void World::LoseAnObject() {

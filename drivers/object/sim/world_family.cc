@@ -113,6 +113,7 @@ void World::DeleteVolume(bool owned) {
 
 void World::ActOnFamily() {
   if (random_.Chance(0.02)) MakeClone(AnyVolume());
+  if (ok() && random_.Chance(0.01)) AnyVolume().StartCheck();
   for (size_t i = 0; ok() && i < shared_->clones.size(); ++i) {
     World& clone = *shared_->clones[i];
     if (lossy_ && clone.node_->engine().state() != EngineState::kServing) continue;
@@ -124,17 +125,25 @@ void World::ActOnFamily() {
   }
 }
 
-void World::VerifyFamily(const char* when) {
+std::vector<World*> World::Family() {
   std::vector<World*> family;
   if (node_) family.push_back(this);
   for (const auto& clone : shared_->clones) family.push_back(clone.get());
-  for (World* world : family) {
+  return family;
+}
+
+void World::VerifyFamily(const char* when) {
+  for (World* world : Family()) {
     if (!ok()) return;
     RunUntil(
-        [&] { return world->in_flight_ == 0 && !world->snapshot_running_ && !world->collecting_; },
+        [&] {
+          return world->in_flight_ == 0 && !world->snapshot_running_ && !world->collecting_ &&
+                 world->new_size_ == 0;
+        },
         "the last work");
     world->VerifyAll(when);
     if (ok()) world->VerifySnapshots();
+    if (ok()) world->VerifyDiffs();
   }
 }
 
@@ -156,6 +165,14 @@ void World::DeleteFamily() {
     if (index > 0)
       shared_->clones.erase(shared_->clones.begin() + static_cast<ptrdiff_t>(index - 1));
     VerifyFamily("after a volume was deleted");
+    for (World* left : Family()) {
+      if (!ok()) break;
+      const CheckReport report = left->CheckNow();
+      for (const CheckProblem& problem : report.problems) {
+        Violate(
+            absl::StrCat("after a volume was deleted: ", problem.object, ": ", problem.message));
+      }
+    }
   }
   for (const Uuid& volume : volumes) {
     const std::string left = store_.FindPrefix(VolumePrefix(volume));

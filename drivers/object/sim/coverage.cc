@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/sim/coverage.h"
+
+#include <cstddef>
+#include <iterator>
+
+namespace diskd::object {
+
+void Coverage::Add(const Coverage& other) {
+  for (size_t i = 0; i < std::size(ends); ++i) ends[i] += other.ends[i];
+  writes += other.writes;
+  checkpoints += other.checkpoints;
+  retries += other.retries;
+  deleted_objects += other.deleted_objects;
+  moved_blocks += other.moved_blocks;
+  snapshots += other.snapshots;
+  rollbacks += other.rollbacks;
+  clones += other.clones;
+  broken_off += other.broken_off;
+  deleted_volumes += other.deleted_volumes;
+  deleted_with_clones += other.deleted_with_clones;
+  resizes += other.resizes;
+  diffs += other.diffs;
+  changed_blocks += other.changed_blocks;
+  told_blocks += other.told_blocks;
+  checks += other.checks;
+  damages += other.damages;
+  damages_found += other.damages_found;
+}
+
+}  // namespace diskd::object

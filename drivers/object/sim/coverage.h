@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef DISKD_DRIVERS_OBJECT_SIM_COVERAGE_H_
+#define DISKD_DRIVERS_OBJECT_SIM_COVERAGE_H_
+
+#include <cstdint>
+
+namespace diskd::object {
+
+// How often the interesting things happened: a simulation that never gets there proves nothing.
+struct Coverage {
+  uint64_t ends[5] = {};  // by World::End
+  uint64_t writes = 0;
+  uint64_t checkpoints = 0;
+  uint64_t retries = 0;
+  uint64_t deleted_objects = 0;
+  uint64_t moved_blocks = 0;
+  uint64_t snapshots = 0;
+  uint64_t rollbacks = 0;
+  uint64_t clones = 0;
+  uint64_t broken_off = 0;  // clones and deletions that were killed
+  uint64_t deleted_volumes = 0;
+  uint64_t deleted_with_clones = 0;
+  uint64_t resizes = 0;
+  uint64_t diffs = 0;
+  uint64_t changed_blocks = 0;  // between the two states of a diff
+  uint64_t told_blocks = 0;     // by the diff
+  uint64_t checks = 0;          // of living volumes
+  uint64_t damages = 0;         // that a check was put before...
+  uint64_t damages_found = 0;   // ...and that matter
+
+  void Add(const Coverage& other);
+};
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_SIM_COVERAGE_H_
