@@ -101,18 +101,20 @@ absl::Status RunAgent(const Options& options) {
   ASSIGN_OR_RETURN(environment.boot_id, ReadBootId());
   Attachments attachments(environment);
   Volumes volumes(environment, &attachments);
+  Features features(environment, &attachments);
   RETURN_IF_ERROR(attachments.Restore());
 
-  VolumeService volume_service(&volumes);
+  VolumeService volume_service(&volumes, &features);
+  SnapshotService snapshot_service(&features);
   AttachmentService attachment_service(&attachments);
   NodeService node_service({.node_name = options.node_name,
                             .agent_version = kVersion,
                             .kernel_release = KernelRelease(),
                             .state_dir = options.state_dir},
                            store.get(), &devices, &catalog);
-  ASSIGN_OR_RETURN(
-      const auto server,
-      StartServer(options.socket, {&volume_service, &attachment_service, &node_service}));
+  ASSIGN_OR_RETURN(const auto server,
+                   StartServer(options.socket, {&volume_service, &snapshot_service,
+                                                &attachment_service, &node_service}));
   // Provisioning may take long; callers for these volumes are told to try again.
   std::thread finishing([&] {
     volumes.FinishInterrupted();

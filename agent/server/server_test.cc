@@ -23,15 +23,16 @@ class ServerTest : public testing::Test {
   void SetUp() override {
     ASSERT_TRUE(node_.StartAgent().ok());
     socket_ = node_.state_dir() + "/diskd.sock";
-    volume_service_ = std::make_unique<VolumeService>(&node_.volumes());
+    volume_service_ = std::make_unique<VolumeService>(&node_.volumes(), &node_.features());
+    snapshot_service_ = std::make_unique<SnapshotService>(&node_.features());
     attachment_service_ = std::make_unique<AttachmentService>(&node_.attachments());
     node_service_ = std::make_unique<NodeService>(
         NodeIdentity{.node_name = "n1", .agent_version = "1", .state_dir = "/s"}, &node_.store(),
         &node_.devices(), node_.drivers().catalog());
   }
   absl::StatusOr<std::unique_ptr<grpc::Server>> Start() {
-    return StartServer(socket_,
-                       {volume_service_.get(), attachment_service_.get(), node_service_.get()});
+    return StartServer(socket_, {volume_service_.get(), snapshot_service_.get(),
+                                 attachment_service_.get(), node_service_.get()});
   }
   std::shared_ptr<grpc::Channel> Channel() {
     return grpc::CreateChannel("unix:" + socket_, grpc::InsecureChannelCredentials());
@@ -47,6 +48,7 @@ class ServerTest : public testing::Test {
   TestNode node_{testing::TempDir()};
   std::string socket_;
   std::unique_ptr<VolumeService> volume_service_;
+  std::unique_ptr<SnapshotService> snapshot_service_;
   std::unique_ptr<AttachmentService> attachment_service_;
   std::unique_ptr<NodeService> node_service_;
 };
@@ -93,6 +95,27 @@ TEST_F(ServerTest, Calls_ReachTheLogicAndErrorsKeepCodeAndMessage) {
   EXPECT_EQ(info.volumes(), 1u);
   EXPECT_EQ(info.attachments(), 1u);
   EXPECT_EQ(info.transports_size(), 2);
+
+  const auto snapshots = diskd::v1::SnapshotService::NewStub(Channel());
+  diskd::v1::CreateSnapshotRequest snapshot;
+  snapshot.set_volume("a");
+  snapshot.set_name("s");
+  diskd::v1::CreateSnapshotResponse taken;
+  grpc::ClientContext snapshot_context;
+  ASSERT_TRUE(snapshots->CreateSnapshot(&snapshot_context, snapshot, &taken).ok());
+  EXPECT_EQ(taken.snapshot().volume_name(), "a");
+  diskd::v1::ListSnapshotsRequest list;
+  list.set_volume("a");
+  diskd::v1::ListSnapshotsResponse listed;
+  grpc::ClientContext list_context;
+  ASSERT_TRUE(snapshots->ListSnapshots(&list_context, list, &listed).ok());
+  EXPECT_EQ(listed.snapshots_size(), 1);
+  diskd::v1::GetVolumeStatsRequest ask;
+  ask.set_volume("a");
+  diskd::v1::GetVolumeStatsResponse stats;
+  grpc::ClientContext stats_context;
+  ASSERT_TRUE(volumes->GetVolumeStats(&stats_context, ask, &stats).ok());
+  EXPECT_EQ(stats.statistics_size(), 1);
 
   diskd::v1::GetVolumeRequest unknown;
   unknown.set_volume("nosuch");

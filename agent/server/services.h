@@ -10,6 +10,7 @@
 #include "agent/device/device.h"
 #include "agent/supervisor/driver_process.h"
 #include "agent/volume/attachments.h"
+#include "agent/volume/features.h"
 #include "agent/volume/volumes.h"
 #include "proto/diskd/v1/diskd.grpc.pb.h"
 
@@ -17,7 +18,7 @@ namespace diskd::agent {
 
 class VolumeService final : public diskd::v1::VolumeService::Service {
  public:
-  explicit VolumeService(Volumes* volumes) : volumes_(volumes) {}
+  VolumeService(Volumes* volumes, Features* features) : volumes_(volumes), features_(features) {}
 
   grpc::Status CreateVolume(grpc::ServerContext* context,
                             const diskd::v1::CreateVolumeRequest* request,
@@ -30,9 +31,34 @@ class VolumeService final : public diskd::v1::VolumeService::Service {
   grpc::Status DeleteVolume(grpc::ServerContext* context,
                             const diskd::v1::DeleteVolumeRequest* request,
                             diskd::v1::DeleteVolumeResponse* response) override;
+  grpc::Status GetVolumeStats(grpc::ServerContext* context,
+                              const diskd::v1::GetVolumeStatsRequest* request,
+                              diskd::v1::GetVolumeStatsResponse* response) override;
 
  private:
   Volumes* const volumes_;
+  Features* const features_;
+};
+
+class SnapshotService final : public diskd::v1::SnapshotService::Service {
+ public:
+  explicit SnapshotService(Features* features) : features_(features) {}
+
+  grpc::Status CreateSnapshot(grpc::ServerContext* context,
+                              const diskd::v1::CreateSnapshotRequest* request,
+                              diskd::v1::CreateSnapshotResponse* response) override;
+  grpc::Status ListSnapshots(grpc::ServerContext* context,
+                             const diskd::v1::ListSnapshotsRequest* request,
+                             diskd::v1::ListSnapshotsResponse* response) override;
+  grpc::Status DeleteSnapshot(grpc::ServerContext* context,
+                              const diskd::v1::DeleteSnapshotRequest* request,
+                              diskd::v1::DeleteSnapshotResponse* response) override;
+  grpc::Status RollBackVolume(grpc::ServerContext* context,
+                              const diskd::v1::RollBackVolumeRequest* request,
+                              diskd::v1::RollBackVolumeResponse* response) override;
+
+ private:
+  Features* const features_;
 };
 
 class AttachmentService final : public diskd::v1::AttachmentService::Service {

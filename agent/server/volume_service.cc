@@ -28,4 +28,10 @@ grpc::Status VolumeService::DeleteVolume(grpc::ServerContext*,
   return ToGrpc(volumes_->Delete(request->volume()));
 }
 
+grpc::Status VolumeService::GetVolumeStats(grpc::ServerContext*,
+                                           const diskd::v1::GetVolumeStatsRequest* request,
+                                           diskd::v1::GetVolumeStatsResponse* response) {
+  return ToGrpc(features_->Stats(*request), response);
+}
+
 }  // namespace diskd::agent

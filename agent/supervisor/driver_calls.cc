@@ -111,6 +111,15 @@ absl::Status Ping(DriverProcess& process, absl::Duration limit) {
   return process.Call(request, {}, limit).status();
 }
 
+absl::StatusOr<diskd::driver::v1::FeatureResponse> CallFeature(
+    DriverProcess& process, const diskd::driver::v1::FeatureRequest& feature,
+    absl::Duration limit) {
+  Request request;
+  *request.mutable_feature() = feature;
+  ASSIGN_OR_RETURN(DriverAnswer answer, process.Call(request, {}, limit));
+  return std::move(*answer.response.mutable_feature());
+}
+
 absl::Status ShutDown(DriverProcess& process, absl::Duration limit) {
   Request request;
   request.mutable_shutdown();

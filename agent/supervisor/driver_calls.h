@@ -20,6 +20,10 @@ inline constexpr absl::Duration kStatusLimit = absl::Seconds(3);
 // I/O stands still meanwhile: a driver that takes longer to finish what it holds has to be replaced
 // as a hung one is.
 inline constexpr absl::Duration kHandOverLimit = absl::Seconds(5);
+// A driver gives up after 40 s (drivers/sdk/features.h); nobody else hears from it meanwhile.
+inline constexpr absl::Duration kServingFeatureLimit = absl::Seconds(60);
+// With the opening and closing of the volume, each of which may have to wait for a store.
+inline constexpr absl::Duration kRestingFeatureLimit = absl::Minutes(3);
 // Flushes what the driver holds in memory.
 inline constexpr absl::Duration kShutdownLimit = absl::Seconds(60);
 
@@ -38,6 +42,10 @@ absl::Status HandOver(DriverProcess& process, Fd socket, const std::vector<Fd>& 
 absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process);
 absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process);
 absl::Status Ping(DriverProcess& process, absl::Duration limit);
+
+// What only some drivers can do; UNIMPLEMENTED names the one that can't.
+absl::StatusOr<diskd::driver::v1::FeatureResponse> CallFeature(
+    DriverProcess& process, const diskd::driver::v1::FeatureRequest& request, absl::Duration limit);
 
 // Asks for a durable end, then makes sure of the end: at the limit the process is killed. Error:
 // the last writes may not be durable; the process is gone all the same (or hangs in the kernel).

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/supervisor/fake_drivers.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
@@ -129,6 +131,10 @@ class FakeDrivers::Process : public DriverProcess {
       case Request::kHandOver:
         RETURN_IF_ERROR(HandOver());
         break;
+      case Request::kFeature:
+        RETURN_IF_ERROR(FailureOf("feature"));
+        RETURN_IF_ERROR(world_->Effect("feature"));
+        return Feature(request.feature());
       case Request::kDescriptors:
         answer.response.mutable_descriptors()->set_count(1);
         answer.descriptors.emplace_back(dup(STDERR_FILENO));
@@ -142,6 +148,53 @@ class FakeDrivers::Process : public DriverProcess {
       }
       default:
         break;
+    }
+    return answer;
+  }
+
+  // One snapshot in each answer of a list.
+  absl::StatusOr<DriverAnswer> Feature(const diskd::driver::v1::FeatureRequest& request) {
+    bool serving = false;
+    {
+      absl::MutexLock lock(&state_->mutex);
+      serving = state_->serving;
+    }
+    DriverAnswer answer;
+    auto* response = answer.response.mutable_feature();
+    const std::string& id = request.config().volume_id();
+    absl::MutexLock lock(&world_->mutex_);
+    ++world_->feature_calls_[{id, serving}];
+    std::vector<std::string>& names = world_->snapshots_[id];
+    if (request.has_create_snapshot()) {
+      const std::string& name = request.create_snapshot().name();
+      auto* created = response->mutable_create_snapshot();
+      created->set_existed(std::find(names.begin(), names.end(), name) != names.end());
+      if (!created->existed()) names.push_back(name);
+      created->mutable_snapshot()->set_name(name);
+      created->mutable_snapshot()->set_id(names.size());
+    } else if (request.has_list_snapshots()) {
+      const uint64_t after = request.list_snapshots().after_id();
+      auto* list = response->mutable_list_snapshots();
+      if (after < names.size()) {
+        list->add_snapshots()->set_name(names[after]);
+        list->mutable_snapshots(0)->set_id(after + 1);
+      }
+      list->set_more(after + 1 < names.size());
+    } else if (request.has_delete_snapshot()) {
+      names.erase(std::remove(names.begin(), names.end(), request.delete_snapshot().name()),
+                  names.end());
+      response->mutable_delete_snapshot();
+    } else if (request.has_roll_back()) {
+      const std::string& name = request.roll_back().snapshot();
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        return absl::NotFoundError(absl::StrCat("there is no snapshot ", name));
+      }
+      response->mutable_roll_back();
+    } else {
+      auto* statistic = response->mutable_statistics()->add_statistics();
+      statistic->set_name("dirty");
+      statistic->set_value(42);
+      statistic->set_unit("bytes");
     }
     return answer;
   }
@@ -305,6 +358,16 @@ int FakeDrivers::launches() {
 int FakeDrivers::resends() {
   absl::MutexLock lock(&mutex_);
   return resends_;
+}
+
+std::vector<std::string> FakeDrivers::Snapshots(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  return snapshots_[volume_id];
+}
+
+int FakeDrivers::feature_calls(const std::string& volume_id, bool serving) {
+  absl::MutexLock lock(&mutex_);
+  return feature_calls_[{volume_id, serving}];
 }
 
 void FakeDrivers::KillProcess(const std::string& volume_id) {

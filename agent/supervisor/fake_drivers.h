@@ -53,6 +53,9 @@ class FakeDrivers : public DriverLauncher {
   int resends();                            // serve requests with `resend`
   void KillProcess(const std::string& volume_id);
   void Hang(const std::string& volume_id);  // answers nothing any more
+  // Of a volume, in the order of creation.
+  std::vector<std::string> Snapshots(const std::string& volume_id);
+  int feature_calls(const std::string& volume_id, bool serving);
   // Calls of this kind ("open", "serve", "provision", ...) fail with the status from now on.
   void FailCalls(const std::string& kind, absl::Status status);
 
@@ -69,6 +72,8 @@ class FakeDrivers : public DriverLauncher {
   absl::Mutex mutex_;
   std::map<std::string, std::vector<std::shared_ptr<State>>> started_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> provisioned_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<std::string>> snapshots_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, bool>, int> feature_calls_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   int launches_ ABSL_GUARDED_BY(mutex_) = 0;
   int resends_ ABSL_GUARDED_BY(mutex_) = 0;

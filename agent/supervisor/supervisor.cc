@@ -62,12 +62,36 @@ std::unique_ptr<DriverProcess> Supervisor::Stop() {
     if (busy_ != nullptr) busy_->Interrupt();
   }
   if (thread_.joinable()) thread_.join();
+  AwaitUsers();
   {
     absl::MutexLock lock(&mutex_);
     busy_ = nullptr;
   }
   if (process_ != nullptr) process_->Resume();
   return std::move(process_);
+}
+
+absl::Status Supervisor::Use(const std::function<absl::Status(DriverProcess&)>& body) {
+  DriverProcess* process = nullptr;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || busy_ == nullptr || health_.pid == 0) {
+      return absl::UnavailableError(
+          absl::StrCat(name_, " has no driver process now (", health_.message, "): try again"));
+    }
+    process = busy_;
+    ++users_;
+  }
+  const absl::Status status = body(*process);
+  absl::MutexLock lock(&mutex_);
+  --users_;
+  return status;
+}
+
+void Supervisor::AwaitUsers() {
+  absl::MutexLock lock(&mutex_);
+  const auto none = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return users_ == 0; };
+  mutex_.Await(absl::Condition(&none));
 }
 
 bool Supervisor::Stopping() const {
@@ -134,6 +158,7 @@ void Supervisor::Replace(const std::string& reason) {
   const absl::Duration delay = backoff_.Ended(absl::Now());
   Report(reason, delay);
   SetBusy(nullptr);
+  AwaitUsers();
   process_.reset();
   if (!service_.restart) {
     {

@@ -51,6 +51,10 @@ class Supervisor {
 
   SupervisorHealth health() const;
 
+  // Runs `body` with the process that serves, which stays supervised. UNAVAILABLE: there is none;
+  // CANCELLED: the supervision ends meanwhile.
+  absl::Status Use(const std::function<absl::Status(DriverProcess&)>& body);
+
   // Ends the supervision. The serving process goes to the caller; nullptr: there is none.
   std::unique_ptr<DriverProcess> Stop();
   // Goes on after Stop(). `process` serves; nullptr: one is to be started. `replaced`: it is not
@@ -67,6 +71,7 @@ class Supervisor {
   // False: stopped meanwhile.
   bool Pause(absl::Duration delay);
   bool Stopping() const;
+  void AwaitUsers();  // they end with the process, or when it is interrupted
   // What Stop() has to interrupt; false: stopped already.
   bool SetBusy(DriverProcess* process);
   void Report(const std::string& reason, absl::Duration delay);
@@ -80,6 +85,7 @@ class Supervisor {
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   DriverProcess* busy_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  int users_ ABSL_GUARDED_BY(mutex_) = 0;  // of `busy_`, in Use()
   SupervisorHealth health_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };

@@ -167,6 +167,18 @@ std::shared_ptr<Attachments::Live> Attachments::FindLive(const std::string& volu
   return found == live_.end() ? nullptr : found->second;
 }
 
+absl::Status Attachments::UseServing(const VolumeRecord& volume,
+                                     const std::function<absl::Status(DriverProcess&)>& body) {
+  ASSIGN_OR_RETURN(const auto record, environment_.store->FindAttachment(volume.id()));
+  const auto live = FindLive(volume.id());
+  if (!record || live == nullptr || record->state != ATTACHMENT_STATE_ATTACHED) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume \"", volume.name(), "\" has no running driver: it is ",
+                     record ? "not in order, see `diskctl ls`" : "not attached"));
+  }
+  return live->supervisor->Use(body);
+}
+
 Attachment Attachments::Show(const VolumeRecord& volume, const AttachmentRecord& record) {
   Attachment shown;
   shown.set_volume_id(volume.id());

@@ -5,6 +5,7 @@
 #ifndef DISKD_AGENT_VOLUME_ATTACHMENTS_H_
 #define DISKD_AGENT_VOLUME_ATTACHMENTS_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +33,11 @@ class Attachments {
   // Puts a new process of the installed driver in the place of the present one, under I/O.
   absl::StatusOr<diskd::v1::UpgradeDriverResponse> UpgradeDriver(
       const diskd::v1::UpgradeDriverRequest& request);
+  // Runs `body` with the process that serves the volume. FAILED_PRECONDITION: none serves it, nor
+  // will one by itself. UNAVAILABLE: not at the moment. The caller has the volume's lock, or does
+  // not mind that it is detached meanwhile.
+  absl::Status UseServing(const VolumeRecord& volume,
+                          const std::function<absl::Status(DriverProcess&)>& body);
   // Not attached: nothing.
   absl::StatusOr<std::optional<diskd::v1::Attachment>> Describe(const VolumeRecord& volume);
   absl::StatusOr<std::vector<diskd::v1::Attachment>> List();

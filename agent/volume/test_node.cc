@@ -97,12 +97,14 @@ absl::Status TestNode::StartAgent(bool finish) {
   environment.limits.restart.longest_delay = absl::Milliseconds(2);
   attachments_ = std::make_unique<Attachments>(environment);
   volumes_ = std::make_unique<Volumes>(environment, attachments_.get());
+  features_ = std::make_unique<Features>(environment, attachments_.get());
   RETURN_IF_ERROR(attachments_->Restore());
   if (finish) volumes_->FinishInterrupted();
   return absl::OkStatus();
 }
 
 void TestNode::StopAgent() {
+  features_.reset();
   volumes_.reset();
   attachments_.reset();
   locks_.reset();

@@ -15,6 +15,7 @@
 #include "agent/supervisor/fake_drivers.h"
 #include "agent/volume/attachments.h"
 #include "agent/volume/fake_devices.h"
+#include "agent/volume/features.h"
 #include "agent/volume/volumes.h"
 
 namespace diskd::agent {
@@ -36,6 +37,7 @@ class TestNode {
 
   Volumes& volumes() { return *volumes_; }
   Attachments& attachments() { return *attachments_; }
+  Features& features() { return *features_; }
   Store& store() { return *store_; }
   FakeDevices& devices() { return devices_; }
   FakeDrivers& drivers() { return drivers_; }
@@ -69,6 +71,7 @@ class TestNode {
   std::unique_ptr<VolumeLocks> locks_;
   std::unique_ptr<Attachments> attachments_;
   std::unique_ptr<Volumes> volumes_;
+  std::unique_ptr<Features> features_;
 };
 
 }  // namespace diskd::agent

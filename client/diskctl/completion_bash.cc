@@ -42,9 +42,10 @@ _diskctl() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       volume | vol) path=volume ;;
+      snapshot | snap) path=snapshot ;;
       driver | completion) path=${COMP_WORDS[i]} ;;
       attach | detach | doctor | version) [ -n "$path" ] || path=${COMP_WORDS[i]} ;;
-      create | get | delete | upgrade | bash) path="${path:+$path }${COMP_WORDS[i]}" ;;
+      create | get | delete | upgrade | bash | rollback | stats) path="${path:+$path }${COMP_WORDS[i]}" ;;
       rm) path="${path:+$path }delete" ;;
       ls) path="${path:+$path }ls" ;;
     esac
@@ -62,9 +63,9 @@ _diskctl() {
 
 constexpr char kTail[] = R"BASH(  esac
   case $path in
-    attach | "volume get" | "volume delete")
+    attach | "volume get" | "volume delete" | "volume rollback" | snapshot\ *)
       words+=" $(diskctl --quiet volume ls 2>/dev/null)" ;;
-    detach) words+=" $(diskctl --quiet ls 2>/dev/null)" ;;
+    detach | "volume stats") words+=" $(diskctl --quiet ls 2>/dev/null)" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

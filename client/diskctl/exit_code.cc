@@ -18,6 +18,7 @@ ExitCode ExitCodeOf(const absl::Status& status) {
       return kExitAlreadyExists;
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kAborted:
+    case absl::StatusCode::kUnimplemented:  // of this volume's driver
       return kExitInUse;
     case absl::StatusCode::kUnavailable:
       return client::IsAgentUnreachable(status) ? kExitUnreachable : kExitDriver;

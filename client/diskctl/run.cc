@@ -41,6 +41,13 @@ void AddCommands(CLI::App& root, Commands& commands) {
   AddVolumeGet(*volume, commands);
   AddVolumeLs(*volume, commands);
   AddVolumeDelete(*volume, commands);
+  AddVolumeRollback(*volume, commands);
+  AddVolumeStats(*volume, commands);
+  CLI::App* snapshot = root.add_subcommand("snapshot", "Create, show and delete snapshots");
+  snapshot->alias("snap")->require_subcommand(1);
+  AddSnapshotCreate(*snapshot, commands);
+  AddSnapshotLs(*snapshot, commands);
+  AddSnapshotDelete(*snapshot, commands);
   AddAttach(root, commands);
   AddDetach(root, commands);
   AddLs(root, commands);

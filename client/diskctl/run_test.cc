@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 TEST(ExitCode_EveryStatus, HasItsNumber) {
   EXPECT_EQ(ExitCodeOf(absl::OkStatus()), 0);
   EXPECT_EQ(ExitCodeOf(absl::InternalError("")), 1);
-  EXPECT_EQ(ExitCodeOf(absl::UnimplementedError("")), 1);
+  EXPECT_EQ(ExitCodeOf(absl::UnimplementedError("")), 5);
   EXPECT_EQ(ExitCodeOf(absl::UnknownError("")), 1);
   EXPECT_EQ(ExitCodeOf(absl::InvalidArgumentError("")), 2);
   EXPECT_EQ(ExitCodeOf(absl::OutOfRangeError("")), 2);

@@ -28,6 +28,17 @@ class Agent {
       const v1::ListVolumesRequest& request) = 0;
   virtual absl::StatusOr<v1::DeleteVolumeResponse> DeleteVolume(
       const v1::DeleteVolumeRequest& request) = 0;
+  virtual absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
+      const v1::GetVolumeStatsRequest& request) = 0;
+
+  virtual absl::StatusOr<v1::CreateSnapshotResponse> CreateSnapshot(
+      const v1::CreateSnapshotRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) = 0;
+  virtual absl::StatusOr<v1::DeleteSnapshotResponse> DeleteSnapshot(
+      const v1::DeleteSnapshotRequest& request) = 0;
+  virtual absl::StatusOr<v1::RollBackVolumeResponse> RollBackVolume(
+      const v1::RollBackVolumeRequest& request) = 0;
 
   virtual absl::StatusOr<v1::AttachVolumeResponse> AttachVolume(
       const v1::AttachVolumeRequest& request) = 0;

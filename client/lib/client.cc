@@ -101,6 +101,7 @@ struct Client::Connection {
         channel(grpc::CreateCustomChannel("unix://" + socket_path,
                                           grpc::InsecureChannelCredentials(), ChannelOptions())),
         volumes(channel),
+        snapshots(channel),
         attachments(channel),
         node(channel) {}
 
@@ -144,6 +145,7 @@ struct Client::Connection {
   const ClientOptions options;
   const std::shared_ptr<grpc::Channel> channel;
   v1::VolumeService::Stub volumes;
+  v1::SnapshotService::Stub snapshots;
   v1::AttachmentService::Stub attachments;
   v1::NodeService::Stub node;
 };
@@ -175,6 +177,35 @@ absl::StatusOr<v1::ListVolumesResponse> Client::ListVolumes(const v1::ListVolume
 absl::StatusOr<v1::DeleteVolumeResponse> Client::DeleteVolume(
     const v1::DeleteVolumeRequest& request) {
   return connection_->Call(connection_->volumes, &v1::VolumeService::Stub::DeleteVolume, request);
+}
+
+absl::StatusOr<v1::GetVolumeStatsResponse> Client::GetVolumeStats(
+    const v1::GetVolumeStatsRequest& request) {
+  return connection_->Call(connection_->volumes, &v1::VolumeService::Stub::GetVolumeStats, request);
+}
+
+absl::StatusOr<v1::CreateSnapshotResponse> Client::CreateSnapshot(
+    const v1::CreateSnapshotRequest& request) {
+  return connection_->Call(connection_->snapshots, &v1::SnapshotService::Stub::CreateSnapshot,
+                           request);
+}
+
+absl::StatusOr<v1::ListSnapshotsResponse> Client::ListSnapshots(
+    const v1::ListSnapshotsRequest& request) {
+  return connection_->Call(connection_->snapshots, &v1::SnapshotService::Stub::ListSnapshots,
+                           request);
+}
+
+absl::StatusOr<v1::DeleteSnapshotResponse> Client::DeleteSnapshot(
+    const v1::DeleteSnapshotRequest& request) {
+  return connection_->Call(connection_->snapshots, &v1::SnapshotService::Stub::DeleteSnapshot,
+                           request);
+}
+
+absl::StatusOr<v1::RollBackVolumeResponse> Client::RollBackVolume(
+    const v1::RollBackVolumeRequest& request) {
+  return connection_->Call(connection_->snapshots, &v1::SnapshotService::Stub::RollBackVolume,
+                           request);
 }
 
 absl::StatusOr<v1::AttachVolumeResponse> Client::AttachVolume(

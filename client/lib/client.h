@@ -51,6 +51,16 @@ class Client : public Agent {
       const v1::ListVolumesRequest& request) override;
   absl::StatusOr<v1::DeleteVolumeResponse> DeleteVolume(
       const v1::DeleteVolumeRequest& request) override;
+  absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
+      const v1::GetVolumeStatsRequest& request) override;
+  absl::StatusOr<v1::CreateSnapshotResponse> CreateSnapshot(
+      const v1::CreateSnapshotRequest& request) override;
+  absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) override;
+  absl::StatusOr<v1::DeleteSnapshotResponse> DeleteSnapshot(
+      const v1::DeleteSnapshotRequest& request) override;
+  absl::StatusOr<v1::RollBackVolumeResponse> RollBackVolume(
+      const v1::RollBackVolumeRequest& request) override;
   absl::StatusOr<v1::AttachVolumeResponse> AttachVolume(
       const v1::AttachVolumeRequest& request) override;
   absl::StatusOr<v1::DetachVolumeResponse> DetachVolume(

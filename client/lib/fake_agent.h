@@ -26,8 +26,8 @@ namespace diskd::client {
 
 class FakeAgent : public Agent {
  public:
-  // Drivers "memory" (no parameters) and "file" (parameter "directory"); transport fuse is
-  // available, buse is not.
+  // Drivers "memory" (no parameters) and "file" (parameter "directory"), of which "file" has
+  // snapshots; transport fuse is available, buse is not.
   FakeAgent();
 
   // --- what tests arrange ---
@@ -47,6 +47,7 @@ class FakeAgent : public Agent {
   void SetDrivers(std::vector<v1::DriverInfo> drivers);
   // CreateVolume beyond this sum of sizes is RESOURCE_EXHAUSTED.
   void SetCapacity(uint64_t bytes);
+  void SetStats(v1::GetVolumeStatsResponse stats);  // of every attached volume
 
   // --- what tests ask ---
   // Calls of `method` so far, failed ones included.
@@ -63,6 +64,16 @@ class FakeAgent : public Agent {
       const v1::ListVolumesRequest& request) override;
   absl::StatusOr<v1::DeleteVolumeResponse> DeleteVolume(
       const v1::DeleteVolumeRequest& request) override;
+  absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
+      const v1::GetVolumeStatsRequest& request) override;
+  absl::StatusOr<v1::CreateSnapshotResponse> CreateSnapshot(
+      const v1::CreateSnapshotRequest& request) override;
+  absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) override;
+  absl::StatusOr<v1::DeleteSnapshotResponse> DeleteSnapshot(
+      const v1::DeleteSnapshotRequest& request) override;
+  absl::StatusOr<v1::RollBackVolumeResponse> RollBackVolume(
+      const v1::RollBackVolumeRequest& request) override;
   absl::StatusOr<v1::AttachVolumeResponse> AttachVolume(
       const v1::AttachVolumeRequest& request) override;
   absl::StatusOr<v1::DetachVolumeResponse> DetachVolume(
@@ -81,6 +92,9 @@ class FakeAgent : public Agent {
   absl::Status BeginCall(absl::string_view method) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // By id or name; nullptr: none.
   v1::Volume* Find(absl::string_view volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A volume whose driver has snapshots, and on which nobody works.
+  absl::StatusOr<v1::Volume*> FindForSnapshots(absl::string_view volume)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckNotBusy(const v1::Volume& volume) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckCreate(const v1::CreateVolumeRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -98,7 +112,10 @@ class FakeAgent : public Agent {
   std::map<std::string, std::string> device_paths_ ABSL_GUARDED_BY(mutex_);  // by volume name
   std::set<std::string> open_ ABSL_GUARDED_BY(mutex_);                       // volume names
   std::set<std::string> busy_ ABSL_GUARDED_BY(mutex_);                       // volume names
-  std::set<std::string> upgraded_ ABSL_GUARDED_BY(mutex_);                   // volume ids
+  std::map<std::string, std::vector<v1::Snapshot>> snapshots_
+      ABSL_GUARDED_BY(mutex_);  // by volume id
+  v1::GetVolumeStatsResponse stats_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> upgraded_ ABSL_GUARDED_BY(mutex_);  // volume ids
   std::vector<v1::TransportInfo> transports_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::DriverInfo> drivers_ ABSL_GUARDED_BY(mutex_);
   absl::Status down_ ABSL_GUARDED_BY(mutex_);

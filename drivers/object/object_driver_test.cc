@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "drivers/sdk/features.h"
 #include "drivers/sdk/testing/conformance.h"
 
 namespace diskd::object {
@@ -83,6 +84,87 @@ TEST(ObjectDriver_Parameters, Impossible_AreRefusedWithTheirName) {
     const absl::Status status = Definition().provision(config);
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << name << "=" << value << ": " << status;
   }
+}
+
+std::vector<std::string> Names(const absl::StatusOr<std::vector<sdk::Snapshot>>& snapshots) {
+  EXPECT_TRUE(snapshots.ok()) << snapshots.status();
+  std::vector<std::string> names;
+  for (const sdk::Snapshot& snapshot : *snapshots) names.push_back(snapshot.name);
+  return names;
+}
+
+TEST(ObjectDriver_Snapshot, TakenWhileServing_IsWhatARollbackAtRestBringsBack) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  {
+    auto driver = Definition().open(config);
+    ASSERT_TRUE(driver.ok()) << driver.status();
+    sdk::TestDisk disk(**driver);
+    ASSERT_TRUE(disk.Open().ok());
+    ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, std::byte{1})), 0);
+    sdk::VolumeFeatures& features = *(*driver)->features();
+    const auto created = features.CreateSnapshot("one");
+    ASSERT_TRUE(created.ok()) << created.status();
+    EXPECT_FALSE(created->existed);
+    EXPECT_EQ(created->snapshot.size_bytes, config.size_bytes);
+    ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, std::byte{2})), 0);
+    const auto again = features.CreateSnapshot("one");
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_TRUE(again->existed);
+    EXPECT_EQ(again->snapshot.id, created->snapshot.id);
+    EXPECT_TRUE(absl::IsFailedPrecondition(features.RollBack("one")));
+    EXPECT_EQ(Names(features.ListSnapshots()), std::vector<std::string>{"one"});
+  }
+  ExpectFirstBlock(config, std::byte{2});
+  EXPECT_TRUE(absl::IsNotFound((*Definition().at_rest(config))->RollBack("two")));
+  const absl::Status rolled = (*Definition().at_rest(config))->RollBack("one");
+  ASSERT_TRUE(rolled.ok()) << rolled;
+  ExpectFirstBlock(config, std::byte{1});
+}
+
+TEST(ObjectDriver_Snapshot, AtRest_IsMadeListedAndDeleted) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  const auto rest = [&config] { return *Definition().at_rest(config); };
+  EXPECT_EQ(Names(rest()->ListSnapshots()), std::vector<std::string>{});
+  ASSERT_TRUE(rest()->CreateSnapshot("a").ok());
+  ASSERT_TRUE(rest()->CreateSnapshot("b").ok());
+  EXPECT_EQ(Names(rest()->ListSnapshots()), (std::vector<std::string>{"a", "b"}));
+  ASSERT_TRUE(rest()->DeleteSnapshot("a").ok());
+  ASSERT_TRUE(rest()->DeleteSnapshot("a").ok());
+  EXPECT_EQ(Names(rest()->ListSnapshots()), std::vector<std::string>{"b"});
+  EXPECT_TRUE(absl::IsUnimplemented(rest()->Statistics().status()));
+}
+
+TEST(ObjectDriver_Statistics, TellWhatWasWrittenAndStored) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  auto driver = Definition().open(config);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  sdk::TestDisk disk(**driver);
+  ASSERT_TRUE(disk.Open().ok());
+  const auto value = [&](const std::string& name) {
+    const auto statistics = (*driver)->features()->Statistics();
+    for (const sdk::Statistic& statistic : *statistics) {
+      if (statistic.name == name) return statistic.value;
+    }
+    ADD_FAILURE() << "no statistic " << name;
+    return -1.0;
+  };
+  EXPECT_EQ(value("guest_written"), 0);
+  ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, std::byte{1})), 0);
+  EXPECT_EQ(value("guest_written"), 4096);
+  EXPECT_EQ(value("writes_not_uploaded"), 1);
+  EXPECT_GT(value("dirty"), 0);
+  EXPECT_GT(value("upload_lag"), 0);
+  ASSERT_TRUE((*driver)->features()->CreateSnapshot("s").ok());  // uploads everything
+  EXPECT_EQ(value("writes_not_uploaded"), 0);
+  EXPECT_EQ(value("upload_lag"), 0);
+  EXPECT_GE(value("store_written"), 4096);
+  EXPECT_GE(value("write_amplification"), 1);
 }
 
 }  // namespace

@@ -40,8 +40,8 @@ IoRequest ToIo(const sdk::Request& request) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ObjectQueue>> ObjectQueue::Open(EngineThread* thread, Engine* engine,
-                                                               sdk::QueueIo* io) {
-  std::unique_ptr<ObjectQueue> queue(new ObjectQueue(thread, engine, io));
+                                                               Traffic* traffic, sdk::QueueIo* io) {
+  std::unique_ptr<ObjectQueue> queue(new ObjectQueue(thread, engine, traffic, io));
   queue->outbox_->wake = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!queue->outbox_->wake.valid()) return ErrnoStatus(errno, "create an eventfd");
   queue->wake_.queue = queue.get();
@@ -86,7 +86,14 @@ void ObjectQueue::Deliver() {
   for (const auto& [request, error] : answers) request->Complete(error);
 }
 
-void ObjectQueue::Submit(sdk::Request& request) { batch_.push_back(&request); }
+void ObjectQueue::Submit(sdk::Request& request) {
+  if (request.op == sdk::Op::kRead) {
+    traffic_->read_bytes.fetch_add(request.length, std::memory_order_relaxed);
+  } else if (request.op == sdk::Op::kWrite) {
+    traffic_->written_bytes.fetch_add(request.length, std::memory_order_relaxed);
+  }
+  batch_.push_back(&request);
+}
 
 void ObjectQueue::CommitBatch() {
   if (batch_.empty()) return;

@@ -5,6 +5,7 @@
 #ifndef DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
 #define DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
 
+#include <atomic>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -20,11 +21,17 @@
 
 namespace diskd::object {
 
+// Of all queues of a volume, since its open.
+struct Traffic {
+  std::atomic<uint64_t> read_bytes = 0;
+  std::atomic<uint64_t> written_bytes = 0;
+};
+
 class ObjectQueue final : public sdk::Queue {
  public:
   // All outlive the queue; `io` has been started.
   static absl::StatusOr<std::unique_ptr<ObjectQueue>> Open(EngineThread* thread, Engine* engine,
-                                                           sdk::QueueIo* io);
+                                                           Traffic* traffic, sdk::QueueIo* io);
 
   void Submit(sdk::Request& request) override;
   void CommitBatch() override;
@@ -41,13 +48,14 @@ class ObjectQueue final : public sdk::Queue {
     ObjectQueue* queue = nullptr;
   };
 
-  ObjectQueue(EngineThread* thread, Engine* engine, sdk::QueueIo* io)
-      : thread_(thread), engine_(engine), io_(io) {}
+  ObjectQueue(EngineThread* thread, Engine* engine, Traffic* traffic, sdk::QueueIo* io)
+      : thread_(thread), engine_(engine), traffic_(traffic), io_(io) {}
   void ArmWake();
   void Deliver();
 
   EngineThread* const thread_;
   Engine* const engine_;
+  Traffic* const traffic_;
   sdk::QueueIo* const io_;
   const std::shared_ptr<Outbox> outbox_ = std::make_shared<Outbox>();
   std::vector<sdk::Request*> batch_;

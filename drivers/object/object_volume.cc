@@ -171,6 +171,13 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   return volume;
 }
 
+absl::StatusOr<Head> ReadHead(const sdk::VolumeConfig& config) {
+  umask(0);
+  ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
+  return ReadHead(*store, volume.id);
+}
+
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   umask(0);
   ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));

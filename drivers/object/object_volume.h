@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/options.h"
+#include "drivers/object/format/head.h"
 #include "drivers/object/store/open_store.h"
 #include "drivers/object/types.h"
 #include "drivers/sdk/driver.h"
@@ -29,6 +30,9 @@ struct ObjectVolume {
 
 // INVALID_ARGUMENT: the parameters contradict each other or have unknown values.
 absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config);
+
+// As it is in the store now; disturbs no owner. NOT_FOUND: no such volume.
+absl::StatusOr<Head> ReadHead(const sdk::VolumeConfig& config);
 
 // The volume in the store, and its log.
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config);

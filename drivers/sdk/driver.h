@@ -79,7 +79,8 @@ class Request {
   CompleteFunction complete_;
 };
 
-class QueueIo;  // drivers/sdk/queue_io.h: the queue's io_uring
+class QueueIo;         // drivers/sdk/queue_io.h: the queue's io_uring
+class VolumeFeatures;  // drivers/sdk/features.h: snapshots and more
 
 // A driver's view of one queue: everything happens on the queue's own thread, so its members
 // need no locks. State shared between queues does.
@@ -116,6 +117,9 @@ class Driver {
   // Takes it, and learns what has changed since the open. An error that says why leads back to the
   // other process.
   virtual absl::Status TakeOver() { return absl::OkStatus(); }
+
+  // What it can do while it serves, beside I/O; nullptr: nothing. Lives as long as the driver.
+  virtual VolumeFeatures* features() { return nullptr; }
 };
 
 // Base of drivers that answer in the calling thread. The functions run on several queue threads
@@ -161,6 +165,8 @@ struct DriverDefinition {
   // Removes it. Missing is success.
   absl::Status (*deprovision)(const VolumeConfig&) = nullptr;
   absl::StatusOr<std::unique_ptr<Driver>> (*open)(const VolumeConfig&) = nullptr;
+  // What it can do with a volume that no process serves; nullptr: nothing. Used for one request.
+  absl::StatusOr<std::unique_ptr<VolumeFeatures>> (*at_rest)(const VolumeConfig&) = nullptr;
 };
 
 }  // namespace diskd::sdk

@@ -13,6 +13,7 @@ namespace diskd::object {
 struct Engine::Batch {
   ObjectHeader header;
   std::vector<LogBlock> sources;  // of the data blocks, in the order of the extents
+  absl::Duration appended;        // its first record to the log; a Scheduler's time
   bool stored = false;
 };
 

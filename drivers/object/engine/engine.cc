@@ -213,6 +213,12 @@ EngineStats Engine::stats() const {
   stats.uploaded_sequence = uploaded_sequence_;
   stats.last_sequence = log_.next_sequence() - 1;
   stats.dirty_log_bytes = log_.used_blocks() * kBlockBytes;
+  const LogRecord* const uncut = log_.Find(cut_lsn_);
+  if (!uploading_.empty()) {
+    stats.upload_lag = environment_.scheduler->Now() - uploading_.front()->appended;
+  } else if (uncut != nullptr) {
+    stats.upload_lag = environment_.scheduler->Now() - uncut->appended;
+  }
   stats.map_entries = overlay_.size() + delta_.size() + frozen_.size();
   stats.store = store_.counters();
   return stats;

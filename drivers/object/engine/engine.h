@@ -66,6 +66,7 @@ struct EngineStats {
   uint64_t uploaded_sequence = 0;
   uint64_t last_sequence = 0;    // of the newest accepted write
   uint64_t dirty_log_bytes = 0;  // of the log, not given back yet
+  absl::Duration upload_lag;     // age of the oldest write that is not in the store
   uint64_t checkpoints = 0;
   uint64_t objects_deleted = 0;
   uint64_t blocks_moved = 0;

@@ -73,6 +73,7 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
 
   BlockMap<LogBlock> live;
   auto batch = std::make_shared<Batch>();
+  batch->appended = log_.Find(cut_lsn_)->appended;
   ObjectHeader& header = batch->header;
   header.first_sequence = log_.Find(cut_lsn_)->first_sequence;
   for (uint64_t lsn = cut_lsn_; lsn <= last; ++lsn) {

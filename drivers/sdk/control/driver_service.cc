@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "drivers/sdk/control/convert.h"
+#include "drivers/sdk/control/feature_request.h"
 #include "drivers/sdk/control/hand_over.h"
 #include "drivers/sdk/geometry.h"
 #include "drivers/sdk/transport/buse_server.h"
@@ -57,6 +58,9 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
       status = HandOver(std::move(fds));
       if (status.ok()) response.mutable_hand_over();
       break;
+    case driver::v1::Request::kFeature:
+      status = Feature(request.feature(), *response.mutable_feature());
+      break;
     case driver::v1::Request::kStatus:
       FillStatus(*response.mutable_status());
       break;
@@ -105,6 +109,17 @@ absl::Status DriverService::Open(const driver::v1::OpenRequest& request) {
   driver_ = std::move(driver);
   geometry_ = geometry;
   config_ = std::move(volume);
+  return absl::OkStatus();
+}
+
+absl::Status DriverService::Feature(const driver::v1::FeatureRequest& request,
+                                    driver::v1::FeatureResponse& response) {
+  if (driver_ != nullptr && request.config().volume_id() != config_.volume_id) {
+    return absl::FailedPreconditionError(absl::StrCat("volume ", config_.volume_id,
+                                                      " is open in this process, not ",
+                                                      request.config().volume_id()));
+  }
+  ASSIGN_OR_RETURN(response, AnswerFeature(request, definition_, driver_.get()));
   return absl::OkStatus();
 }
 

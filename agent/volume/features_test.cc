@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/volume/features.h"
+
+#include <thread>
+
+#include "agent/volume/test_node.h"
+#include "gtest/gtest.h"
+
+namespace diskd::agent {
+namespace {
+
+class FeaturesTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(node_.StartAgent().ok()); }
+
+  absl::StatusOr<diskd::v1::CreateSnapshotResponse> Snapshot(const std::string& volume,
+                                                             const std::string& name) {
+    diskd::v1::CreateSnapshotRequest request;
+    request.set_volume(volume);
+    request.set_name(name);
+    return node_.features().CreateSnapshot(request);
+  }
+  absl::Status Delete(const std::string& volume, const std::string& name) {
+    diskd::v1::DeleteSnapshotRequest request;
+    request.set_volume(volume);
+    request.set_name(name);
+    return node_.features().DeleteSnapshot(request);
+  }
+  absl::Status RollBack(const std::string& volume, const std::string& snapshot) {
+    diskd::v1::RollBackVolumeRequest request;
+    request.set_volume(volume);
+    request.set_snapshot(snapshot);
+    return node_.features().RollBack(request);
+  }
+  std::vector<std::string> List(const std::string& volume) {
+    diskd::v1::ListSnapshotsRequest request;
+    request.set_volume(volume);
+    const auto response = node_.features().ListSnapshots(request);
+    EXPECT_TRUE(response.ok()) << response.status();
+    std::vector<std::string> names;
+    for (const auto& snapshot : response->snapshots()) names.push_back(snapshot.name());
+    return names;
+  }
+  absl::StatusOr<diskd::v1::GetVolumeStatsResponse> Stats(const std::string& volume) {
+    diskd::v1::GetVolumeStatsRequest request;
+    request.set_volume(volume);
+    return node_.features().Stats(request);
+  }
+
+  TestNode node_{testing::TempDir()};
+};
+
+TEST_F(FeaturesTest, SnapshotAtRest_RunsInAProcessThatEndsAfterwards) {
+  const std::string id = node_.MakeVolume("a").id();
+  const auto created = Snapshot("a", "one");
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_EQ(created->snapshot().volume_id(), id);
+  EXPECT_FALSE(created->existed());
+  EXPECT_EQ(node_.drivers().count(id), 0);
+  EXPECT_EQ(node_.drivers().feature_calls(id, /*serving=*/false), 1);
+  EXPECT_TRUE(Snapshot("a", "one")->existed());
+  ASSERT_TRUE(Snapshot("a", "two").ok());
+  ASSERT_TRUE(Snapshot("a", "three").ok());
+  EXPECT_EQ(List("a"), (std::vector<std::string>{"one", "two", "three"}));
+  EXPECT_EQ(node_.Leftovers(), "");
+}
+
+TEST_F(FeaturesTest, SnapshotOfAnAttachedVolume_RunsInTheServingProcess) {
+  const auto volume = node_.MakeAttachedVolume("a");
+  const pid_t pid = node_.drivers().PidOf(volume.id());
+  ASSERT_TRUE(Snapshot("a", "one").ok());
+  EXPECT_EQ(List("a"), std::vector<std::string>{"one"});
+  EXPECT_EQ(node_.drivers().feature_calls(volume.id(), /*serving=*/true), 2);
+  EXPECT_EQ(node_.drivers().feature_calls(volume.id(), /*serving=*/false), 0);
+  EXPECT_EQ(node_.drivers().PidOf(volume.id()), pid);
+}
+
+TEST_F(FeaturesTest, Delete_IsRepeatable) {
+  node_.MakeVolume("a");
+  ASSERT_TRUE(Snapshot("a", "one").ok());
+  EXPECT_TRUE(Delete("a", "one").ok());
+  EXPECT_TRUE(Delete("a", "one").ok());
+  EXPECT_TRUE(Delete("nosuch", "one").ok());
+  EXPECT_EQ(List("a"), std::vector<std::string>{});
+}
+
+TEST_F(FeaturesTest, RollBack_IsOfVolumesAtRest) {
+  node_.MakeAttachedVolume("a");
+  ASSERT_TRUE(Snapshot("a", "one").ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(RollBack("a", "one")));
+  ASSERT_TRUE(node_.attachments().Detach(TestNode::DetachRequest("a")).ok());
+  EXPECT_TRUE(RollBack("a", "one").ok());
+  EXPECT_TRUE(absl::IsNotFound(RollBack("a", "two")));
+}
+
+TEST_F(FeaturesTest, DriverWithoutFeatures_SaysSoToTheCaller) {
+  node_.MakeAttachedVolume("a");
+  node_.drivers().FailCalls("feature",
+                            absl::UnimplementedError("driver memory does not have snapshots"));
+  const absl::Status status = Snapshot("a", "one").status();
+  EXPECT_TRUE(absl::IsUnimplemented(status));
+  EXPECT_NE(status.message().find("memory"), absl::string_view::npos);
+  const auto stats = Stats("a");  // the counters of every driver
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->statistics_size(), 0);
+}
+
+TEST_F(FeaturesTest, Stats_AreThoseOfTheServingProcess) {
+  EXPECT_TRUE(absl::IsNotFound(Stats("a").status()));
+  node_.MakeVolume("a");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Stats("a").status()));
+  ASSERT_TRUE(node_.attachments().Attach(TestNode::AttachRequest("a")).ok());
+  const auto stats = Stats("a");
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  ASSERT_EQ(stats->statistics_size(), 1);
+  EXPECT_EQ(stats->statistics(0).name(), "dirty");
+  EXPECT_EQ(stats->statistics(0).value(), 42);
+}
+
+TEST_F(FeaturesTest, ImpossibleRequests_AreRefused) {
+  node_.MakeVolume("a");
+  EXPECT_TRUE(absl::IsInvalidArgument(Snapshot("a", "").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(Snapshot("a", "a/b").status()));
+  EXPECT_TRUE(absl::IsNotFound(Snapshot("nosuch", "one").status()));
+  const auto lock = node_.locks().Acquire("a");
+  ASSERT_TRUE(lock.ok());
+  EXPECT_TRUE(absl::IsAborted(Snapshot("a", "one").status()));
+}
+
+TEST_F(FeaturesTest, DriverDiesMeanwhile_IsUnavailableAndReplaced) {
+  const auto volume = node_.MakeAttachedVolume("a");
+  node_.drivers().Hang(volume.id());
+  absl::Status status;
+  std::thread caller([&] { status = Snapshot("a", "one").status(); });
+  // The hung process is found by its pings and replaced, which ends the call.
+  caller.join();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  node_.Await("a", diskd::v1::ATTACHMENT_STATE_ATTACHED);
+  EXPECT_NE(node_.drivers().PidOf(volume.id()), volume.attachment().driver_pid());
+}
+
+}  // namespace
+}  // namespace diskd::agent

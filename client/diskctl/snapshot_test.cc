@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/diskctl/run_fixture.h"
+
+namespace diskd::diskctl {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST_F(RunTest, Snapshot_IsCreatedListedAndDeleted) {
+  MakeVolumes();
+  ASSERT_EQ(Run({"snapshot", "create", "data", "monday"}), kExitOk) << err_;
+  EXPECT_EQ(out_, "volume data has the snapshot monday\n");
+  EXPECT_EQ(err_, "");
+  ASSERT_EQ(Run({"snap", "create", "data", "tuesday", "-q"}), kExitOk);
+  EXPECT_EQ(out_, "tuesday\n");
+  EXPECT_EQ(Run({"snapshot", "create", "data", "monday"}), kExitOk);
+  EXPECT_THAT(err_, HasSubstr("existed before"));
+  ASSERT_EQ(Run({"snapshot", "ls", "data"}), kExitOk);
+  EXPECT_EQ(out_, "NAME     SIZE   ID\nmonday   10GiB  3\ntuesday  10GiB  4\n");
+  EXPECT_EQ(Run({"snapshot", "delete", "data", "monday"}), kExitOk);
+  EXPECT_EQ(Run({"snapshot", "rm", "data", "monday"}), kExitOk);
+  ASSERT_EQ(Run({"snapshot", "ls", "data", "-q"}), kExitOk);
+  EXPECT_EQ(out_, "tuesday\n");
+  ASSERT_EQ(Run({"snapshot", "ls", "data", "-o", "json"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("\"volumeName\": \"data\""));
+}
+
+TEST_F(RunTest, Snapshot_OfADriverWithoutThemNamesTheDriver) {
+  MakeVolumes();
+  EXPECT_EQ(Run({"snapshot", "create", "scratch", "s"}), kExitInUse);
+  EXPECT_THAT(err_, HasSubstr("driver memory does not have snapshots"));
+  EXPECT_EQ(Run({"snapshot", "ls", "nosuch"}), kExitNotFound);
+  EXPECT_EQ(Run({"snapshot", "create", "data", "a/b"}), kExitUsage);
+  EXPECT_EQ(Run({"snapshot", "create", "data"}), kExitUsage);
+}
+
+TEST_F(RunTest, Rollback_IsForDetachedVolumes) {
+  MakeVolumes();
+  ASSERT_EQ(Run({"snapshot", "create", "data", "monday"}), kExitOk);
+  EXPECT_EQ(Run({"volume", "rollback", "data", "monday"}), kExitInUse);
+  ASSERT_EQ(Run({"detach", "data"}), kExitOk);
+  EXPECT_EQ(Run({"volume", "rollback", "data", "sunday"}), kExitNotFound);
+  EXPECT_EQ(Run({"volume", "rollback", "data", "monday"}), kExitOk);
+  EXPECT_EQ(out_, "volume data is what snapshot monday is\n");
+}
+
+TEST_F(RunTest, Stats_ShowCountersAndTheDriversOwn) {
+  MakeVolumes();
+  v1::GetVolumeStatsResponse stats;
+  stats.set_reads(7);
+  stats.set_written_bytes(3 << 20);
+  const auto add = [&stats](const char* name, double value, const char* unit) {
+    v1::Statistic* statistic = stats.add_statistics();
+    statistic->set_name(name);
+    statistic->set_value(value);
+    statistic->set_unit(unit);
+  };
+  add("upload_lag", 2.25, "seconds");
+  add("dirty", 1 << 20, "bytes");
+  add("cache_hits", 0.5, "ratio");
+  add("store_puts", 12, "");
+  agent_.SetStats(stats);
+  ASSERT_EQ(Run({"volume", "stats", "data"}), kExitOk) << err_;
+  EXPECT_THAT(out_, StartsWith("STATISTIC   VALUE\nreads       7\n"));
+  for (const char* line : {"written     3MiB\n", "upload lag  2.2 s\n", "dirty       1MiB\n",
+                           "cache hits  0.500\n", "store puts  12\n"}) {
+    EXPECT_THAT(out_, HasSubstr(line));
+  }
+  ASSERT_EQ(Run({"volume", "stats", "data", "-o", "json"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("\"unit\": \"seconds\""));
+  EXPECT_EQ(Run({"volume", "stats", "scratch"}), kExitInUse);
+}
+
+}  // namespace
+}  // namespace diskd::diskctl

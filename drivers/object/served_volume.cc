@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/served_volume.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "drivers/object/object_volume.h"
+#include "drivers/object/runtime/log_file.h"
+
+namespace diskd::object {
+namespace {
+
+// An orderly end uploads what is left, within the time that the agent gives it.
+constexpr absl::Duration kCloseLimit = absl::Seconds(40);
+constexpr absl::Duration kIdlePoll = absl::Milliseconds(1);
+constexpr uint32_t kOptimalIoBytes = 1 << 20;
+
+sdk::Geometry GeometryOf(const sdk::VolumeConfig& config) {
+  sdk::Geometry geometry;
+  geometry.size_bytes = config.size_bytes;
+  geometry.logical_block_bytes = kBlockBytes;
+  geometry.physical_block_bytes = kBlockBytes;
+  geometry.read_only = config.read_only;
+  geometry.io_opt_bytes = kOptimalIoBytes;
+  geometry.volatile_cache = true;
+  geometry.fua = true;
+  geometry.discard = true;
+  geometry.write_zeroes = true;
+  geometry.discard_granularity_bytes = kBlockBytes;
+  return geometry;
+}
+
+absl::Status NoAnswer() {
+  return absl::UnavailableError(
+      absl::StrCat("the store does not answer within ", absl::FormatDuration(sdk::kFeatureLimit),
+                   "; the work goes on once it does: repeat the request for its result"));
+}
+
+}  // namespace
+
+sdk::Snapshot ToSdk(const SnapshotEntry& entry) {
+  return {entry.id, entry.name, entry.size_blocks * kBlockBytes};
+}
+
+std::vector<sdk::Snapshot> SnapshotsOf(const Head& head) {
+  std::vector<sdk::Snapshot> snapshots;
+  for (const SnapshotEntry& entry : head.snapshots) {
+    if (!entry.deleted) snapshots.push_back(ToSdk(entry));
+  }
+  return snapshots;
+}
+
+absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::Open(const sdk::VolumeConfig& config,
+                                                                 bool at_rest) {
+  umask(0);  // every mode is given where a file is made
+  ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
+  auto file = OpenLogFile(volume.log_path);
+  if (absl::IsNotFound(file.status())) {
+    SPDLOG_WARN("the write log {} is lost: volume {} goes back to what is in the store",
+                volume.log_path, config.volume_id);
+    RETURN_IF_ERROR(MakeLogFile(volume.log_path, volume.log_bytes));
+    file = OpenLogFile(volume.log_path);
+  }
+  RETURN_IF_ERROR(file.status());
+  auto driver = std::make_unique<ServedVolume>();
+  driver->at_rest_ = at_rest;
+  driver->geometry_ = GeometryOf(config);
+  ASSIGN_OR_RETURN(driver->thread_, EngineThread::Start());
+  ASSIGN_OR_RETURN(driver->store_, OpenStore(volume.store));
+  EngineThread* thread = driver->thread_.get();
+  driver->posting_ = std::make_unique<PostingStore>(driver->store_.get(), thread);
+  driver->log_ = std::make_unique<UringLog>(thread, std::move(file->fd), file->size_bytes);
+  driver->engine_ = std::make_unique<Engine>(
+      Environment{driver->posting_.get(), driver->log_.get(), thread}, volume.id, volume.options);
+  const auto opened = driver->Ask<absl::Status>(
+      absl::InfiniteDuration(), [](Engine& engine, auto done) { engine.Open(std::move(done)); });
+  if (!opened->ok()) {
+    return absl::Status(opened->code(),
+                        absl::StrCat("volume ", config.volume_id, ": ", opened->message()));
+  }
+  return driver;
+}
+
+ServedVolume::~ServedVolume() {
+  if (engine_ != nullptr) {
+    const auto closed = Ask<absl::Status>(kCloseLimit, [](Engine& engine, auto done) {
+      engine.state() == EngineState::kServing ? engine.Close(std::move(done))
+                                              : done(engine.status());
+    });
+    if (!closed.has_value() || !closed->ok()) {
+      SPDLOG_WARN(
+          "the end of the write log is not in the store: this node has to open the volume again "
+          "before another one does ({})",
+          closed.has_value() ? closed->ToString() : "the store does not answer");
+    }
+    absl::Notification gone;
+    thread_->Post([this, &gone] { EndEngine(gone); });
+    gone.WaitForNotification();
+  }
+  store_.reset();
+  thread_.reset();
+}
+
+// The kernel may still use the engine's memory.
+void ServedVolume::EndEngine(absl::Notification& gone) {
+  if (thread_->in_flight() > 0) {
+    thread_->After(kIdlePoll, [this, &gone] { EndEngine(gone); });
+    return;
+  }
+  engine_.reset();
+  gone.Notify();
+}
+
+absl::StatusOr<std::unique_ptr<sdk::Queue>> ServedVolume::OpenQueue(int, sdk::QueueIo& io) {
+  RETURN_IF_ERROR(io.Start());
+  return ObjectQueue::Open(thread_.get(), engine_.get(), &traffic_, &io);
+}
+
+template <class Call>
+absl::Status ServedVolume::AskFeature(Call call) {
+  const std::optional<absl::Status> status = Ask<absl::Status>(sdk::kFeatureLimit, std::move(call));
+  return status.has_value() ? *status : NoAnswer();
+}
+
+absl::StatusOr<std::vector<sdk::Snapshot>> ServedVolume::ListSnapshots() {
+  return *Ask<std::vector<sdk::Snapshot>>(absl::InfiniteDuration(), [](Engine& engine, auto done) {
+    done(SnapshotsOf(engine.head()));
+  });
+}
+
+absl::StatusOr<sdk::Snapshot> ServedVolume::Find(const std::string& name) {
+  ASSIGN_OR_RETURN(const std::vector<sdk::Snapshot> snapshots, ListSnapshots());
+  for (const sdk::Snapshot& snapshot : snapshots) {
+    if (snapshot.name == name) return snapshot;
+  }
+  return absl::NotFoundError(absl::StrCat("there is no snapshot \"", name, "\""));
+}
+
+absl::StatusOr<sdk::CreatedSnapshot> ServedVolume::CreateSnapshot(const std::string& name) {
+  std::shared_ptr<SnapshotAnswer>& answer = creating_[name];
+  if (answer == nullptr) {
+    if (const auto there = Find(name); there.ok()) {
+      creating_.erase(name);
+      return sdk::CreatedSnapshot{*there, /*existed=*/true};
+    }
+    answer = Start<absl::StatusOr<uint64_t>>(
+        [name](Engine& engine, auto done) { engine.CreateSnapshot(name, std::move(done)); });
+  }
+  if (!answer->done.WaitForNotificationWithTimeout(sdk::kFeatureLimit)) return NoAnswer();
+  const absl::Status status = answer->result.status();
+  creating_.erase(name);
+  RETURN_IF_ERROR(status);
+  ASSIGN_OR_RETURN(const sdk::Snapshot created, Find(name));
+  return sdk::CreatedSnapshot{created, /*existed=*/false};
+}
+
+absl::Status ServedVolume::DeleteSnapshot(const std::string& name) {
+  if (creating_.count(name) > 0) {
+    // Or else it would be there after all.
+    RETURN_IF_ERROR(CreateSnapshot(name).status());
+  }
+  const auto found = Find(name);
+  if (absl::IsNotFound(found.status())) return absl::OkStatus();
+  return AskFeature(
+      [id = found->id](Engine& engine, auto done) { engine.DeleteSnapshot(id, std::move(done)); });
+}
+
+absl::Status ServedVolume::RollBack(const std::string& snapshot) {
+  if (!at_rest_) {
+    return absl::FailedPreconditionError(
+        "a volume that is served can't be rolled back: what its users hold in memory would not "
+        "fit the disk any more; detach it first");
+  }
+  ASSIGN_OR_RETURN(const sdk::Snapshot found, Find(snapshot));
+  return AskFeature(
+      [id = found.id](Engine& engine, auto done) { engine.RollBack(id, std::move(done)); });
+}
+
+absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
+  const EngineStats stats = *Ask<EngineStats>(
+      absl::InfiniteDuration(), [](Engine& engine, auto done) { done(engine.stats()); });
+  const auto written = static_cast<double>(traffic_.written_bytes);
+  const auto read = static_cast<double>(traffic_.read_bytes);
+  const auto stored = static_cast<double>(stats.store.put_bytes);
+  const auto fetched = static_cast<double>(stats.store.get_bytes);
+  const auto count = [](uint64_t value) { return static_cast<double>(value); };
+  return std::vector<sdk::Statistic>{
+      {"dirty", count(stats.dirty_log_bytes), "bytes"},
+      {"upload_lag", absl::ToDoubleSeconds(stats.upload_lag), "seconds"},
+      {"writes_not_uploaded", count(stats.last_sequence - stats.uploaded_sequence), ""},
+      {"guest_written", written, "bytes"},
+      {"guest_read", read, "bytes"},
+      {"store_written", stored, "bytes"},
+      {"store_read", fetched, "bytes"},
+      {"write_amplification", written > 0 ? stored / written : 0, "ratio"},
+      {"cache_hits", read > 0 ? std::max(0.0, 1 - fetched / read) : 0, "ratio"},
+      {"store_puts", count(stats.store.puts), ""},
+      {"store_gets", count(stats.store.gets), ""},
+      {"store_lists", count(stats.store.lists), ""},
+      {"store_deletes", count(stats.store.deletes), ""},
+      {"store_retries", count(stats.store.retries), ""},
+      {"checkpoints", count(stats.checkpoints), ""},
+      {"blocks_moved", count(stats.blocks_moved), ""},
+      {"map_entries_in_memory", count(stats.map_entries), ""},
+  };
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An open object volume: engine, thread, log and store put together, as a driver. Its features work
+// while queues serve; a rollback does not.
+#ifndef DISKD_DRIVERS_OBJECT_SERVED_VOLUME_H_
+#define DISKD_DRIVERS_OBJECT_SERVED_VOLUME_H_
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "drivers/object/engine/engine.h"
+#include "drivers/object/object_queue.h"
+#include "drivers/object/runtime/engine_thread.h"
+#include "drivers/object/runtime/posting_store.h"
+#include "drivers/object/runtime/uring_log.h"
+#include "drivers/sdk/driver.h"
+#include "drivers/sdk/features.h"
+
+namespace diskd::object {
+
+class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
+ public:
+  // Takes the volume over and recovers it. `at_rest`: nothing will be served.
+  static absl::StatusOr<std::unique_ptr<ServedVolume>> Open(const sdk::VolumeConfig& config,
+                                                            bool at_rest);
+  // Uploads what is left, within a limit.
+  ~ServedVolume() override;
+
+  sdk::Geometry geometry() const override { return geometry_; }
+  absl::StatusOr<std::unique_ptr<sdk::Queue>> OpenQueue(int index, sdk::QueueIo& io) override;
+  sdk::VolumeFeatures* features() override { return this; }
+
+  absl::StatusOr<sdk::CreatedSnapshot> CreateSnapshot(const std::string& name) override;
+  absl::StatusOr<std::vector<sdk::Snapshot>> ListSnapshots() override;
+  absl::Status DeleteSnapshot(const std::string& name) override;
+  absl::Status RollBack(const std::string& snapshot) override;
+  absl::StatusOr<std::vector<sdk::Statistic>> Statistics() override;
+
+ private:
+  // Shared with what runs on the engine's thread, which may come after a wait has given up.
+  template <class Result>
+  struct Answer {
+    absl::Notification done;
+    Result result;
+  };
+  using SnapshotAnswer = Answer<absl::StatusOr<uint64_t>>;
+
+  // Has `call` run there, with a function that takes its result.
+  template <class Result, class Call>
+  std::shared_ptr<Answer<Result>> Start(Call call) {
+    auto answer = std::make_shared<Answer<Result>>();
+    thread_->Post([this, answer, call] {
+      call(*engine_, [answer](Result result) {
+        answer->result = std::move(result);
+        answer->done.Notify();
+      });
+    });
+    return answer;
+  }
+  // nullopt: not within `limit`; it goes on.
+  template <class Result, class Call>
+  std::optional<Result> Ask(absl::Duration limit, Call call) {
+    const auto answer = Start<Result>(std::move(call));
+    if (!answer->done.WaitForNotificationWithTimeout(limit)) return std::nullopt;
+    return std::move(answer->result);
+  }
+  // UNAVAILABLE in place of nullopt.
+  template <class Call>
+  absl::Status AskFeature(Call call);
+
+  absl::StatusOr<sdk::Snapshot> Find(const std::string& name);  // NOT_FOUND
+  void EndEngine(absl::Notification& gone);
+
+  bool at_rest_ = false;
+  sdk::Geometry geometry_;
+  Traffic traffic_;
+  // By name: those whose callers have given up. Control thread.
+  std::map<std::string, std::shared_ptr<SnapshotAnswer>> creating_;
+  // In the order of dependence. The store ends before the thread that its answers are posted to.
+  std::unique_ptr<EngineThread> thread_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<PostingStore> posting_;
+  std::unique_ptr<UringLog> log_;
+  std::unique_ptr<Engine> engine_;
+};
+
+// A snapshot in HEAD as the SDK has it.
+sdk::Snapshot ToSdk(const SnapshotEntry& entry);
+std::vector<sdk::Snapshot> SnapshotsOf(const Head& head);
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_SERVED_VOLUME_H_

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/sdk/control/feature_request.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "drivers/sdk/control/convert.h"
+
+namespace diskd::sdk {
+namespace {
+
+using driver::v1::FeatureRequest;
+using driver::v1::FeatureResponse;
+
+// A packet has room for so many, with names of any length.
+constexpr int kSnapshotsPerAnswer = 128;
+
+const char* NameOf(FeatureRequest::FeatureCase feature) {
+  switch (feature) {
+    case FeatureRequest::kCreateSnapshot:
+    case FeatureRequest::kListSnapshots:
+    case FeatureRequest::kDeleteSnapshot:
+      return "snapshots";
+    case FeatureRequest::kRollBack:
+      return "rollback";
+    case FeatureRequest::kStatistics:
+      return "statistics of its own";
+    case FeatureRequest::FEATURE_NOT_SET:
+      break;
+  }
+  return "what a newer agent asks for";
+}
+
+void Fill(const Snapshot& snapshot, driver::v1::Snapshot* out) {
+  out->set_id(snapshot.id);
+  out->set_name(snapshot.name);
+  out->set_size_bytes(snapshot.size_bytes);
+}
+
+absl::Status FillList(VolumeFeatures& features, uint64_t after_id,
+                      driver::v1::ListSnapshotsResponse* out) {
+  ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, features.ListSnapshots());
+  for (const Snapshot& snapshot : snapshots) {
+    if (snapshot.id <= after_id) continue;
+    if (out->snapshots_size() == kSnapshotsPerAnswer) {
+      out->set_more(true);
+      break;
+    }
+    Fill(snapshot, out->add_snapshots());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FillStatistics(VolumeFeatures& features, driver::v1::StatisticsResponse* out) {
+  ASSIGN_OR_RETURN(const std::vector<Statistic> statistics, features.Statistics());
+  for (const Statistic& statistic : statistics) {
+    auto* added = out->add_statistics();
+    added->set_name(statistic.name);
+    added->set_value(statistic.value);
+    added->set_unit(statistic.unit);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Answer(const FeatureRequest& request, VolumeFeatures& features,
+                    FeatureResponse& response) {
+  switch (request.feature_case()) {
+    case FeatureRequest::kCreateSnapshot: {
+      ASSIGN_OR_RETURN(const CreatedSnapshot created,
+                       features.CreateSnapshot(request.create_snapshot().name()));
+      Fill(created.snapshot, response.mutable_create_snapshot()->mutable_snapshot());
+      response.mutable_create_snapshot()->set_existed(created.existed);
+      return absl::OkStatus();
+    }
+    case FeatureRequest::kListSnapshots:
+      return FillList(features, request.list_snapshots().after_id(),
+                      response.mutable_list_snapshots());
+    case FeatureRequest::kDeleteSnapshot:
+      response.mutable_delete_snapshot();
+      return features.DeleteSnapshot(request.delete_snapshot().name());
+    case FeatureRequest::kRollBack:
+      response.mutable_roll_back();
+      return features.RollBack(request.roll_back().snapshot());
+    case FeatureRequest::kStatistics:
+      return FillStatistics(features, response.mutable_statistics());
+    case FeatureRequest::FEATURE_NOT_SET:
+      break;
+  }
+  return absl::UnimplementedError("");
+}
+
+}  // namespace
+
+absl::StatusOr<FeatureResponse> AnswerFeature(const FeatureRequest& request,
+                                              const DriverDefinition& definition, Driver* serving) {
+  ASSIGN_OR_RETURN(const VolumeConfig config, FromProto(request.config(), definition));
+  std::unique_ptr<VolumeFeatures> resting;
+  VolumeFeatures* features = serving == nullptr ? nullptr : serving->features();
+  if (serving == nullptr && definition.at_rest != nullptr) {
+    ASSIGN_OR_RETURN(resting, definition.at_rest(config));
+    features = resting.get();
+  }
+  FeatureResponse response;
+  const absl::Status status =
+      features == nullptr ? absl::UnimplementedError("") : Answer(request, *features, response);
+  if (status.ok()) return response;
+  if (!absl::IsUnimplemented(status) || !status.message().empty()) return status;
+  return absl::UnimplementedError(
+      absl::StrCat("driver ", definition.name, " does not have ", NameOf(request.feature_case())));
+}
+
+}  // namespace diskd::sdk
