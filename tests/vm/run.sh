@@ -10,10 +10,10 @@
 # OUT/console.log what the machine printed. Exits 0 when the guest ran to its end, whatever the
 # results; report.sh gives one test's result.
 set -euo pipefail
-cd "$(dirname "$(readlink -f "$0")")"
-repo=$(readlink -f ../..)
+here=$(dirname "$(readlink -f "$0")")
+repo=$(readlink -f "$here/../..")
 
-KERNEL=6.12 ONLY=. BIN=$repo/build/bin OUT="" TESTS=$PWD/guest
+KERNEL=6.12 ONLY=. BIN=$repo/build/bin OUT="" TESTS=$here/guest
 VM_CPUS=${VM_CPUS:-2}
 VM_MEMORY_MB=${VM_MEMORY_MB:-3072}
 while [ $# -gt 0 ]; do
@@ -21,12 +21,13 @@ while [ $# -gt 0 ]; do
     --kernel) KERNEL=$2 ;;
     --only) ONLY=$2 ;;
     --bin) BIN=$(readlink -f "$2") ;;
-    --out) OUT=$2 ;;
+    --out) OUT=$(readlink -m "$2") ;;
     --tests) TESTS=$(readlink -f "$2") ;;
     *) echo "run.sh: unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
 done
+cd "$here"
 # What the checks of the debug kernel cost, in time and memory.
 TIME_SCALE=1 DEBUG_APPEND=
 if [ "$KERNEL" = debug ]; then
@@ -35,10 +36,12 @@ if [ "$KERNEL" = debug ]; then
   # pci=noacpi: the ACPI interpreter is what is slowest at boot under these checks.
   DEBUG_APPEND="pci=noacpi kasan_multi_shot rcupdate.rcu_cpu_stall_timeout=300"
 fi
+# Buffers of the machine itself, where there is little memory.
+LOG_BUFFER=4M SMALL_APPEND=
+[ "$VM_MEMORY_MB" -ge 1024 ] || LOG_BUFFER=256K SMALL_APPEND=msize=32768
 VM_LIMIT_S=${VM_LIMIT_S:-$((3000 * (TIME_SCALE + 1) / 2))}
 OUT=${OUT:-$repo/build/vm/$KERNEL}
 mkdir -p "$OUT"
-OUT=$(readlink -f "$OUT")
 rm -rf "$OUT/results" "$OUT/console.log"
 mkdir -p "$OUT/results"
 
@@ -105,7 +108,7 @@ timeout -k 10 "$VM_LIMIT_S" qemu-system-x86_64 -machine pc \
   -drive "file=$OUT/scratch.img,if=virtio,format=raw,cache=unsafe" \
   -virtfs local,path="$OUT",mount_tag=out,security_model=none \
   -kernel "$kernel_dir/root/boot/vmlinuz-$release" -initrd "$OUT/initrd.gz" \
-  -append "console=ttyS0 panic=-1 quiet mitigations=off $TSC nokaslr no_timer_check log_buf_len=4M runner=$PWD/guest_run.sh out=$OUT $DEBUG_APPEND ${VM_APPEND:-}" \
+  -append "console=ttyS0 panic=-1 quiet mitigations=off $TSC nokaslr no_timer_check log_buf_len=$LOG_BUFFER runner=$PWD/guest_run.sh out=$OUT $DEBUG_APPEND $SMALL_APPEND ${VM_APPEND:-}" \
   </dev/null >"$OUT/console.log" 2>&1 || rc=$?
 if ! grep -q '^VM-DONE' "$OUT/console.log"; then
   echo "run.sh: the machine did not run to its end (exit code $rc, limit $VM_LIMIT_S s); console:" >&2
