@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Random operations against a model, on the disk itself and on files of ext4 and xfs, while the server
+# is killed again and again.
+# limit: 900
+. "$(dirname "$0")/lib.sh"
+fsx() { timeout $((300 * TIME_SCALE)) "$DISKD_BIN_DIR/../test/fsx" "$@" || fail "fsx $*: exit code $?"; }
+
+# The script may fail meanwhile, and clean up.
+killing() { # until the file $WORK/quiet is there
+  while [ -d $WORK ] && [ ! -e $WORK/quiet ]; do
+    sleep 0.$((RANDOM % 8 + 1))
+    kill_server
+    serve "$INDEX" file=$WORK/fsx.data stats=$WORK/fsx.stats
+  done
+}
+
+disk fsx $((400 << 20)) nr_queues=2
+killing &
+killer=$!
+step disk
+fsx $RANDOM 1500 "$DEV"
+for fs in ext4 xfs; do
+  step "$fs"
+  wipefs -qa "$DEV"
+  "mkfs.$fs" -q "$DEV"
+  mount "$DEV" $WORK/mnt
+  fsx $RANDOM 1500 $WORK/mnt/file
+  umount $WORK/mnt
+done
+touch $WORK/quiet
+wait $killer
+redelivered=$(stat_of fsx redelivered)
+[ "$redelivered" -gt 0 ] || fail "no request was delivered again: the kills hit nothing"
+echo "redelivered: $redelivered"
+remove "$INDEX"
