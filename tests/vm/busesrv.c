@@ -11,6 +11,8 @@
  *   busesrv list
  *   busesrv serve INDEX [option=value ...]              prints "serving", runs until ENODEV
  *       file=PATH      data, survives the server (default: none, reads give zeroes)
+ *       volatile=SEED  (before file=) a write cache that a kill loses; needs one process a disk
+ *       lie            do not flush that cache
  *       stats=PATH     counters, see `stats`
  *       delay_us=N     sleep before each answer
  *       spin_us=N      spin in ENTER

@@ -3,6 +3,7 @@
 #ifndef DISKD_TESTS_VM_BUSESRV_H_
 #define DISKD_TESTS_VM_BUSESRV_H_
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernel/uapi/buse.h"
@@ -33,6 +34,11 @@ int serve_rings(struct lane* lane);  // until ENTER fails; returns its errno
 void check_zeroed(uint32_t device);
 void check_untouched(const char* path);
 void serve_many(unsigned count);
+// busesrv_cache.c: one disk a process. A write is first made in the memory of cache_open(), then told.
+char* cache_open(const char* path, uint64_t bytes, unsigned random_seed);
+// Returns how many sectors have been written since the last flush; torn: some of these are durable.
+uint32_t cache_wrote(uint64_t offset, uint64_t length, bool durable, bool* torn);
+void cache_flush(void);
 // busesrv_hostile.c
 void be_hostile(struct lane* lane, unsigned seed, long rounds);
 

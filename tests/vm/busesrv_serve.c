@@ -18,16 +18,17 @@
 
 enum {
   READS, WRITES, FLUSHES, FUAS, DISCARDS, ZEROES, NO_UNMAPS, REDELIVERED, RANGES, ERASES, METAS,
-  AHEADS, COUNTERS
+  AHEADS, UNFLUSHED, TORN, COUNTERS
 };
 static const char* const counter_names[COUNTERS] = {
     "reads",  "writes",    "flushes",     "fuas",   "discards",
     "zeroes", "no_unmaps", "redelivered", "ranges", "erases",
-    "metas",  "readaheads"};
+    "metas",  "readaheads", "unflushed",  "torn"};
 
 static char* data;
 static uint64_t own_counters[COUNTERS], *counters = own_counters;
 static long delay_us, spin_us, fail_errno, keep_slots, dirty, hostile, rounds = 2000;
+static long volatile_seed, lie;
 static long lanes = 1, one_lane = -1, one_queue = -1, pin_pipe = -1;
 static uint32_t attach_flags;
 static struct lane served[BUSE_MAX_QUEUES * BUSE_MAX_SERVERS_PER_QUEUE];
@@ -40,9 +41,23 @@ void show_counters(const char* path) {
   for (int i = 0; i < COUNTERS; i++) printf("%s=%lu\n", counter_names[i], counters[i]);
 }
 
+static void wrote(uint64_t offset, uint64_t length, bool durable) {
+  bool torn;
+  if (!volatile_seed) return;
+  counters[UNFLUSHED] = cache_wrote(offset, length, durable && !lie, &torn);
+  if (torn) count(TORN);
+}
+
+static void flush(void) {
+  if (!volatile_seed || lie) return;
+  cache_flush();
+  counters[UNFLUSHED] = 0;
+}
+
 static int discard(uint64_t offset, uint64_t length) {
   if (offset + length > info.params.size_bytes) return -EINVAL;
   if (data) memset(data + offset, 0, length);
+  wrote(offset, length, false);
   return 0;
 }
 
@@ -100,9 +115,11 @@ static int answer(const struct buse_request* r, char* slot) {
       if (fail_errno) return -(int)fail_errno;
       if (pin_pipe >= 0) pin_and_hang(slot, r->length);
       if (data) memcpy(data + r->offset, slot, r->length);
+      wrote(r->offset, r->length, r->flags & BUSE_REQ_FUA);
       return 0;
     case BUSE_OP_FLUSH:
       count(FLUSHES);
+      flush();
       return 0;
     case BUSE_OP_DISCARD:
     case BUSE_OP_WRITE_ZEROES:
@@ -193,7 +210,8 @@ static void parse(int argc, char** argv) {
   char text[PATH_MAX];
   for (int a = 0; a < argc; a++) {
     if (sscanf(argv[a], "file=%4095s", text) == 1)
-      data = map_file(text, info.params.size_bytes);
+      data = volatile_seed ? cache_open(text, info.params.size_bytes, volatile_seed)
+                           : map_file(text, info.params.size_bytes);
     else if (sscanf(argv[a], "stats=%4095s", text) == 1)
       counters = map_file(text, sizeof(own_counters));
     else if (!strcmp(argv[a], "take_over"))
@@ -202,10 +220,13 @@ static void parse(int argc, char** argv) {
       attach_flags = BUSE_ATTACH_STANDBY;
     else if (!strcmp(argv[a], "dirty"))
       dirty = 1;
+    else if (!strcmp(argv[a], "lie"))
+      lie = 1;
     else if (!strcmp(argv[a], "keep_slots"))
       keep_slots = 1;
     else if (sscanf(argv[a], "delay_us=%ld", &delay_us) != 1 &&
              sscanf(argv[a], "spin_us=%ld", &spin_us) != 1 &&
+             sscanf(argv[a], "volatile=%ld", &volatile_seed) != 1 &&
              sscanf(argv[a], "fail=%ld", &fail_errno) != 1 &&
              sscanf(argv[a], "hostile=%ld", &hostile) != 1 &&
              sscanf(argv[a], "rounds=%ld", &rounds) != 1 &&
