@@ -6,7 +6,7 @@
 # limit: 900
 # dmesg-allow: I/O error|EXT4-fs|JBD2|Aborting journal|XFS
 . "$(dirname "$0")/lib.sh"
-CUTS=${CUTS:-3}
+CUTS=${CUTS:-2}
 FILES=8 # synced before each cut, at least
 limit_s=$((120 * TIME_SCALE))
 
