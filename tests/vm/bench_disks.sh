@@ -59,7 +59,9 @@ make_initrd() { # OUT
   cp bench/init "$root/init"
   chmod +x "$root/init"
   cp bench/guest.sh "$root/bench/"
-  cp "$BIN/../test/bench_buse" "$BIN/../test/bench_ublk" "$root/usr/local/bin/"
+  for name in bench_buse bench_ublk busesrv busefeat; do
+    cp "$BIN/../test/$name" "$root/usr/local/bin/"
+  done
   for tool in $TOOLS; do command -v "$tool"; done >"$root/bench/tools"
   compgen -G "/usr/lib/*/nbdkit/plugins/nbdkit-memory-plugin.so" >>"$root/bench/tools" || true
   # shellcheck disable=SC2046

@@ -51,6 +51,15 @@ system_up() {
       SERVER=$(cat /run/nbd.pid)
       DEVICE=/dev/nbd0
       ;;
+    buse-polled)
+      INDEX=$(busesrv create polled $((SIZE_MB << 20)) nr_queues=2 nr_poll_queues=1) || return 1
+      rm -f /run/server.out
+      busefeat spin "$INDEX" /dev/shm/polled >/run/server.out 2>/run/server.err &
+      SERVER=$!
+      wait_for /run/server.out || return 1
+      busesrv start "$INDEX" || return 1
+      DEVICE=/dev/buse$INDEX
+      ;;
     *)
       # Not one server's file for another's.
       rm -f /run/server.out
@@ -65,6 +74,7 @@ system_up() {
   echo none >"/sys/block/${DEVICE#/dev/}/queue/scheduler"
   FIO="--filename=$DEVICE --bs=4k --ioengine=io_uring --direct=1 --size=${SIZE_MB}M"
   FIO="$FIO --norandommap --randrepeat=1 --thread"
+  [ "$1" != buse-polled ] || FIO="$FIO --hipri"
   # Memory behind every block.
   [ "$1" = null_blk ] || dd if=/dev/zero of="$DEVICE" bs=1M count=$SIZE_MB 2>/dev/null
   sync
@@ -78,6 +88,13 @@ system_down() {
     nbd)
       nbd-client -d /dev/nbd0 >/dev/null
       kill "$SERVER"
+      ;;
+    buse-polled)
+      kill -9 "$SERVER" # it spins for minutes before it would notice
+      wait "$SERVER"
+      busesrv stop "$INDEX" force
+      busesrv destroy "$INDEX"
+      rm /dev/shm/polled
       ;;
     *)
       kill "$SERVER"
@@ -166,7 +183,7 @@ round() {
   for setting in $settings; do
     for system in buse-null buse-memory ublk-null ublk-ram; do measure $system "$setting"; done
   done
-  [ "$BENCH" = cost ] || measure nbd -
+  [ "$BENCH" = cost ] || for system in buse-polled nbd; do measure $system -; done
 }
 if [ "$BENCH" = cost ]; then
   round

@@ -110,6 +110,9 @@ def iops(paths):
             row[peer] = ratio(buse, best(table, peer, spec, max)[0])
         plain = [v[spec] for s, v in table.get(UBLK, {}).items() if "spin" not in s and spec in v]
         row["ublk-ram without spin"] = ratio(buse, max(plain, default=None))
+        polled = best(table, "buse-polled", spec, max)[0]
+        row["polled to ublk-ram"] = ratio(polled, best(table, UBLK, spec, max)[0])
+        row["polled to ublk-ram without spin"] = ratio(polled, max(plain, default=None))
         out["relative"][spec] = row
     return out
 
