@@ -38,6 +38,30 @@ class MemoryDriver final : public sdk::SyncDriver {
   sdk::Geometry geometry() const override { return geometry_; }
 
   int Read(uint64_t offset, absl::Span<std::byte> into) override {
+    if (!pages_.ContainsOnePage(offset, into.size())) return ReadPages(offset, into);
+    memcpy(into.data(), memory_ + offset, into.size());
+    return 0;
+  }
+
+  int Write(uint64_t offset, absl::Span<const std::byte> from, bool) override {
+    if (!pages_.ContainsOnePage(offset, from.size())) return WritePages(offset, from);
+    memcpy(memory_ + offset, from.data(), from.size());
+    return 0;
+  }
+
+  // The other process has filled and emptied pages since the open.
+  absl::Status TakeOver() override {
+    pages_.RemoveWhole(0, geometry_.size_bytes);
+    FindPages();
+    return absl::OkStatus();
+  }
+
+  int Discard(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
+  int WriteZeroes(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
+
+ private:
+  // Apart from Read and Write, which are short without.
+  [[gnu::noinline]] int ReadPages(uint64_t offset, absl::Span<std::byte> into) {
     if (pages_.Contains(offset, into.size())) {
       memcpy(into.data(), memory_ + offset, into.size());
       return 0;
@@ -51,7 +75,7 @@ class MemoryDriver final : public sdk::SyncDriver {
     return 0;
   }
 
-  int Write(uint64_t offset, absl::Span<const std::byte> from, bool) override {
+  [[gnu::noinline]] int WritePages(uint64_t offset, absl::Span<const std::byte> from) {
     if (pages_.Contains(offset, from.size())) {
       memcpy(memory_ + offset, from.data(), from.size());
       return 0;
@@ -67,17 +91,6 @@ class MemoryDriver final : public sdk::SyncDriver {
     return 0;
   }
 
-  // The other process has filled and emptied pages since the open.
-  absl::Status TakeOver() override {
-    pages_.RemoveWhole(0, geometry_.size_bytes);
-    FindPages();
-    return absl::OkStatus();
-  }
-
-  int Discard(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
-  int WriteZeroes(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
-
- private:
   // Page table entries now, all at once, instead of a fault at each page's next use. Kernels before
   // 5.14 can't; then it is the faults.
   void MapPages(uint64_t offset, uint64_t length) {

@@ -25,8 +25,9 @@ bool ForEachWord(uint64_t first, uint64_t last, Visit visit) {
 PageSet::PageSet(uint64_t size_bytes)
     : words_((size_bytes + kPageBytes * kWordBits - 1) / (kPageBytes * kWordBits)) {}
 
-bool PageSet::ContainsAcrossWords(uint64_t first, uint64_t last) const {
-  return ForEachWord(first, last + 1, [this](uint64_t word, uint64_t mask) {
+bool PageSet::Contains(uint64_t offset, uint64_t length) const {
+  const uint64_t last = (offset + length + kPageBytes - 1) / kPageBytes;
+  return ForEachWord(offset / kPageBytes, last, [this](uint64_t word, uint64_t mask) {
     return (words_[word].load(std::memory_order_acquire) & mask) == mask;
   });
 }

@@ -21,20 +21,19 @@ class PageSet {
   explicit PageSet(uint64_t size_bytes);
 
   // All pages touched by a non-empty byte range.
-  bool Contains(uint64_t offset, uint64_t length) const {
-    const uint64_t first = offset / kPageBytes;
-    const uint64_t last = (offset + length - 1) / kPageBytes;
-    if (first / kWordBits != last / kWordBits) return ContainsAcrossWords(first, last);
-    const uint64_t mask = (~uint64_t{0} >> (kWordBits - 1 - (last - first))) << first % kWordBits;
-    return (words_[first / kWordBits].load(std::memory_order_acquire) & mask) == mask;
+  bool Contains(uint64_t offset, uint64_t length) const;
+  // The same, short: false for ranges of several pages, whatever they contain.
+  bool ContainsOnePage(uint64_t offset, uint64_t length) const {
+    const uint64_t page = offset / kPageBytes;
+    if (page != (offset + length - 1) / kPageBytes) return false;
+    const uint64_t word = words_[page / kWordBits].load(std::memory_order_acquire);
+    return (word >> page % kWordBits & 1) != 0;
   }
   void Add(uint64_t offset, uint64_t length);
   // The pages that lie wholly within the range.
   void RemoveWhole(uint64_t offset, uint64_t length);
 
  private:
-  bool ContainsAcrossWords(uint64_t first, uint64_t last) const;
-
   std::vector<std::atomic<uint64_t>> words_;
 };
 

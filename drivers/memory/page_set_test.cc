@@ -23,6 +23,16 @@ TEST(PageSet_Add, TakesEveryPageTheRangeTouches) {
   EXPECT_FALSE(pages.Contains(63 * kPageBytes, 3 * kPageBytes + 1));
 }
 
+TEST(PageSet_ContainsOnePage, KnowsRangesWithinAPageOnly) {
+  PageSet pages(kSize);
+  pages.Add(64 * kPageBytes, 2 * kPageBytes);
+  EXPECT_TRUE(pages.ContainsOnePage(64 * kPageBytes, kPageBytes));
+  EXPECT_TRUE(pages.ContainsOnePage(65 * kPageBytes + 512, 512));
+  EXPECT_FALSE(pages.ContainsOnePage(63 * kPageBytes, kPageBytes));
+  EXPECT_FALSE(pages.ContainsOnePage(66 * kPageBytes, 512));
+  EXPECT_FALSE(pages.ContainsOnePage(64 * kPageBytes, 2 * kPageBytes));
+}
+
 TEST(PageSet_RemoveWhole, KeepsPagesThatAreOnlyPartlyInTheRange) {
   PageSet pages(kSize);
   pages.Add(0, kSize);
