@@ -79,7 +79,8 @@ class Request {
   CompleteFunction complete_;
 };
 
-class QueueIo;         // drivers/sdk/queue_io.h: the queue's io_uring
+class QueueIo;  // drivers/sdk/queue_io.h: the queue's io_uring
+class SyncDriver;
 class VolumeFeatures;  // drivers/sdk/features.h: snapshots and more
 
 // A driver's view of one queue: everything happens on the queue's own thread, so its members
@@ -94,6 +95,10 @@ class Queue {
 
   // Called after each batch of Submit calls; a place to start what Submit collected.
   virtual void CommitBatch() {}
+
+  // Not null: for reads and writes Submit() does nothing but call this driver's functions and
+  // answer. A transport may then call them itself, which is cheaper. Lives as long as the queue.
+  virtual SyncDriver* sync_driver() { return nullptr; }
 };
 
 class Driver {

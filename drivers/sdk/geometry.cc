@@ -55,13 +55,7 @@ int CheckRequest(const Geometry& geometry, const Request& request) {
       break;
   }
   if (request.op != Op::kRead && geometry.read_only) return EROFS;
-  const uint64_t mask = geometry.logical_block_bytes - 1;
-  if (request.length == 0 || ((request.offset | request.length) & mask) != 0) return EINVAL;
-  if (request.offset > geometry.size_bytes ||
-      request.length > geometry.size_bytes - request.offset) {
-    return EINVAL;
-  }
-  return 0;
+  return IsRangeOfDisk(geometry, request.offset, request.length) ? 0 : EINVAL;
 }
 
 }  // namespace diskd::sdk

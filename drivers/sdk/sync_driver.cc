@@ -11,6 +11,7 @@ class SyncQueue final : public Queue {
   explicit SyncQueue(SyncDriver& driver) : driver_(driver) {}
 
   void Submit(Request& request) override { request.Complete(Answer(request)); }
+  SyncDriver* sync_driver() override { return &driver_; }
 
  private:
   int Answer(const Request& request) {

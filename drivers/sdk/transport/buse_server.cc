@@ -81,6 +81,7 @@ absl::Status BuseQueueServer::Open() {
   }
   io_ = std::make_unique<RingQueueIo>(layout_.queue_depth);
   ASSIGN_OR_RETURN(queue_, driver_.OpenQueue(index_, *io_));
+  sync_driver_ = queue_->sync_driver();
   return absl::OkStatus();
 }
 
@@ -129,10 +130,39 @@ bool BuseQueueServer::Drain() {
   if (tail == head_) return false;
   AfterRequest();
   do {
-    Dispatch(requests_[head_ & mask_]);
+    const buse_request& published = requests_[head_ & mask_];
+    if (sync_driver_ != nullptr && published.op <= BUSE_OP_WRITE) {
+      Complete(published, Transfer(published));
+    } else {
+      Dispatch(published);
+    }
     ++head_;
   } while (head_ != tail);
   return true;
+}
+
+inline int BuseQueueServer::Transfer(const buse_request& published) {
+  static_assert(BUSE_OP_READ == 0 && BUSE_OP_WRITE == 1);
+  const uint64_t offset = published.offset;
+  const uint32_t length = published.length;
+  if (!IsRangeOfDisk(geometry_, offset, length) ||
+      uint64_t{published.data_offset} + length > layout_.map_bytes) [[unlikely]] {
+    return EINVAL;
+  }
+  std::byte* const data = memory_ + published.data_offset;
+  if (published.op == BUSE_OP_READ) return sync_driver_->Read(offset, {data, length});
+  if (geometry_.read_only) [[unlikely]]
+    return EROFS;
+  return sync_driver_->Write(offset, {data, length}, (published.flags & BUSE_REQ_FUA) != 0);
+}
+
+inline void BuseQueueServer::Complete(const buse_request& published, int error) {
+  counters_.Count(published.op == BUSE_OP_READ ? Op::kRead : Op::kWrite, published.length, error);
+  buse_completion& completion = completions_[cq_tail_ & mask_];
+  completion.generation = published.generation;
+  completion.tag = published.tag;
+  completion.result = -error;
+  ++cq_tail_;
 }
 
 void BuseQueueServer::Dispatch(const buse_request& published) {

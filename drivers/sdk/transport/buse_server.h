@@ -41,6 +41,9 @@ class BuseQueueServer final : public QueueTransport {
   // Submits what is published; false if nothing was.
   bool Drain();
   void Dispatch(const buse_request& published);
+  // A read or write by a driver that answers at once: its result.
+  int Transfer(const buse_request& published);
+  void Complete(const buse_request& published, int error);
   void Answer(Slot& slot, int error);
   void Publish();
   // One BUSE_SRV_ENTER; sets `error_` when the kernel ends the service.
@@ -66,6 +69,7 @@ class BuseQueueServer final : public QueueTransport {
 
   std::unique_ptr<RingQueueIo> io_;
   std::unique_ptr<Queue> queue_;
+  SyncDriver* sync_driver_ = nullptr;         // the queue's, if it has one
   std::vector<std::unique_ptr<Slot>> slots_;  // by tag
   int in_flight_ = 0;
   int error_ = 0;

@@ -253,6 +253,95 @@ TEST_P(BuseServerTest, Stop_TellsTheKernelOfEveryAnswer) {
   EXPECT_EQ(kernel_.Result(first), 0);
 }
 
+// A driver whose reads and writes the server calls without a Request.
+class SyncDisk final : public SyncDriver {
+ public:
+  explicit SyncDisk(bool read_only) : read_only_(read_only) {}
+  Geometry geometry() const override {
+    Geometry geometry;
+    geometry.size_bytes = kSize;
+    geometry.read_only = read_only_;
+    return geometry;
+  }
+  int Read(uint64_t offset, absl::Span<std::byte> into) override {
+    ++calls;
+    memcpy(into.data(), data.data() + offset, into.size());
+    return fail_with;
+  }
+  int Write(uint64_t offset, absl::Span<const std::byte> from, bool fua) override {
+    ++calls;
+    last_fua = fua;
+    memcpy(data.data() + offset, from.data(), from.size());
+    return fail_with;
+  }
+  int Flush() override {
+    ++flushes;
+    return 0;
+  }
+
+  std::vector<std::byte> data = std::vector<std::byte>(kSize);
+  std::atomic<int> fail_with{0}, calls{0}, flushes{0};
+  std::atomic<bool> last_fua{false};
+
+ private:
+  const bool read_only_;
+};
+
+class BuseServerSyncDriverTest : public testing::Test {
+ protected:
+  void Serve(bool read_only) {
+    disk_ = std::make_unique<SyncDisk>(read_only);
+    std::vector<std::unique_ptr<QueueTransport>> queues;
+    queues.push_back(
+        std::make_unique<BuseQueueServer>(std::make_unique<FakeBuseQueue>(kernel_), 0, *disk_));
+    auto threads = QueueThreads::Start(std::move(queues));
+    ASSERT_TRUE(threads.ok()) << threads.status();
+    threads_ = *std::move(threads);
+  }
+  int Call(const buse_request& request) { return kernel_.Result(kernel_.Publish({request})); }
+
+  FakeKernel kernel_;
+  std::unique_ptr<SyncDisk> disk_;
+  std::unique_ptr<QueueThreads> threads_;
+};
+
+TEST_F(BuseServerSyncDriverTest, WriteThenRead_MovesDataAndIsCounted) {
+  Serve(/*read_only=*/false);
+  memset(kernel_.slot(3), 0x5a, 4096);
+  EXPECT_EQ(Call(Make(BUSE_OP_WRITE, 3, 4096, 4096, BUSE_REQ_FUA)), 0);
+  EXPECT_TRUE(disk_->last_fua);
+  EXPECT_EQ(Call(Make(BUSE_OP_READ, 5, 4096, 4096)), 0);
+  EXPECT_EQ(kernel_.slot(5)[4095], std::byte{0x5a});
+  EXPECT_EQ(Call(Make(BUSE_OP_FLUSH, 6, 0, 0)), 0);
+  EXPECT_EQ(disk_->flushes, 1);
+  const CounterValues counters = threads_->counters();
+  EXPECT_EQ(counters.writes, 1u);
+  EXPECT_EQ(counters.written_bytes, 4096u);
+  EXPECT_EQ(counters.reads, 1u);
+  EXPECT_EQ(counters.read_bytes, 4096u);
+}
+
+TEST_F(BuseServerSyncDriverTest, BadRequests_NeverReachTheDriver) {
+  Serve(/*read_only=*/true);
+  EXPECT_EQ(Call(Make(BUSE_OP_READ, 0, kSize, 512)), -EINVAL);
+  EXPECT_EQ(Call(Make(BUSE_OP_READ, 1, kSize - 512, 1024)), -EINVAL);
+  EXPECT_EQ(Call(Make(BUSE_OP_READ, 2, 100, 512)), -EINVAL);
+  EXPECT_EQ(Call(Make(BUSE_OP_READ, 3, 0, 0)), -EINVAL);
+  EXPECT_EQ(Call(Make(BUSE_OP_WRITE, 4, 0, 512)), -EROFS);
+  buse_request outside = Make(BUSE_OP_READ, 5, 0, 4096);
+  outside.data_offset = kMapBytes - 512;
+  EXPECT_EQ(Call(outside), -EINVAL);
+  EXPECT_EQ(disk_->calls, 0);
+}
+
+TEST_F(BuseServerSyncDriverTest, DriverErrors_BecomeNegativeResults) {
+  Serve(/*read_only=*/false);
+  disk_->fail_with = ENOSPC;
+  EXPECT_EQ(Call(Make(BUSE_OP_WRITE, 0, 0, 512)), -ENOSPC);
+  EXPECT_EQ(Call(Make(BUSE_OP_READ, 1, 0, 512)), -ENOSPC);
+  EXPECT_EQ(threads_->counters().errors, 2u);
+}
+
 TEST(BuseServer_ImpossibleLayout, IsRefusedBeforeAnythingIsMapped) {
   class BadQueue final : public BuseQueue {
    public:
