@@ -10,12 +10,8 @@
 #include <linux/sched.h>
 
 #include "core.h"
+#include "data.h"
 #include "trace.h"
-
-struct buse_done {
-	struct buse_tag *tag;
-	blk_status_t status;
-};
 
 /* Errors a server may report as they are; anything else is an I/O error. */
 static blk_status_t buse_status_of(s32 result)
@@ -35,122 +31,145 @@ static blk_status_t buse_status_of(s32 result)
 }
 
 /*
- * Takes the request that the completion at the lane's cq_head names from the
- * server. Under the queue's lock and cq_mutex. NULL: it names none the server
- * of this lane holds.
+ * Takes the request that a completion names from the server. Under the queue's
+ * lock and cq_mutex. NULL: it names none the server of this lane holds.
  */
-static struct buse_tag *buse_take(struct buse_lane *lane, blk_status_t *status)
+static __always_inline struct buse_tag *
+buse_take(struct buse_queue *q, const struct buse_completion *e,
+	  struct buse_tag *tags, u32 depth, u32 lane, blk_status_t *status)
 {
-	struct buse_queue *q = lane->queue;
-	struct buse_completion *e =
-		&lane->cq[lane->cq_head & (q->dev->ring_entries - 1)];
 	u32 generation = READ_ONCE(e->generation);
 	u32 tag_nr = READ_ONCE(e->tag);
 	s32 result = READ_ONCE(e->result);
 	struct buse_tag *tag;
 
-	if (tag_nr >= q->dev->params.queue_depth)
+	if (unlikely(tag_nr >= depth))
 		return NULL;
-	tag_nr = array_index_nospec(tag_nr, q->dev->params.queue_depth);
-	tag = &q->tags[tag_nr];
-	if (tag->state != BUSE_TAG_DELIVERED ||
-	    tag->generation != generation || tag->lane != lane->index)
+	tag = &tags[array_index_nospec(tag_nr, depth)];
+	if (unlikely(tag->state != BUSE_TAG_DELIVERED ||
+		     tag->generation != generation || tag->lane != lane))
 		return NULL;
-	if (buse_fault(q->dev, BUSE_FAULT_DROP_COMPLETION))
+	if (buse_fault(q, BUSE_FAULT_DROP_COMPLETION))
 		return NULL;
 	tag->state = BUSE_TAG_COMPLETING;
-	lane->nr_delivered--;
-	*status = buse_fault(q->dev, BUSE_FAULT_FAIL) ? BLK_STS_IOERR :
-							buse_status_of(result);
+	*status = likely(!result) ? BLK_STS_OK : buse_status_of(result);
+	if (buse_fault(q, BUSE_FAULT_FAIL))
+		*status = BLK_STS_IOERR;
 	return tag;
 }
 
-static u32 buse_take_batch(struct buse_lane *lane, u32 entries,
-			   struct buse_done *done)
+static noinline void buse_record_batch(struct buse_queue *q,
+				       const struct buse_done *done, u32 n)
+{
+	u64 now = ktime_get_ns();
+
+	while (n--)
+		buse_stats_record(q, done[n].tag->rq, now);
+}
+
+/* Fills lane->done. Returns how many; `plain`: all by slots, not ordered. */
+static __always_inline u32 buse_take_batch(struct buse_lane *lane, u32 entries,
+					   bool *plain)
 {
 	struct buse_queue *q = lane->queue;
-	u64 now = READ_ONCE(q->dev->histograms) ? ktime_get_ns() : 0;
-	u32 n = 0;
+	/* Kept out of the loop, whose stores could change any of them. */
+	struct buse_device *dev = q->dev;
+	const struct buse_completion *cq = lane->cq;
+	struct buse_tag *tags = q->tags;
+	u32 depth = dev->params.queue_depth;
+	u32 index = lane->index;
+	u32 mask = lane->mask;
+	u32 head = lane->cq_head;
+	u32 end = head + entries;
+	struct buse_done *d = lane->done;
+	u32 chunks = 0;
+	u32 n;
 
 	spin_lock(&q->lock);
-	while (entries--) {
-		done[n].tag = buse_take(lane, &done[n].status);
-		lane->cq_head++;
-		if (unlikely(!done[n].tag)) {
-			q->stale_completions++;
+	do {
+		blk_status_t status;
+		struct buse_tag *tag = buse_take(q, &cq[head & mask], tags,
+						 depth, index, &status);
+
+		if (unlikely(!tag))
 			continue;
-		}
-		trace_buse_complete(q, done[n].tag, done[n].status);
-		if (now)
-			buse_stats_record(q, done[n].tag->rq, now);
-		n++;
-	}
+		trace_buse_complete(q, tag, status);
+		chunks |= tag->nr_chunks;
+		d->tag = tag;
+		d->status = status;
+		d++;
+	} while (++head != end);
+	n = d - lane->done;
+	if (unlikely(READ_ONCE(dev->histograms)))
+		buse_record_batch(q, lane->done, n);
+	WRITE_ONCE(lane->cq_head, head);
+	WRITE_ONCE(lane->nr_delivered, lane->nr_delivered - n);
+	q->stale_completions += entries - n;
 	q->completed += n;
 	if (unlikely(q->hold & BUSE_HOLD_QUIESCED))
 		buse_queue_idle(q);
 	if (unlikely(!lane->accepts && !lane->nr_delivered))
 		wake_up_poll(&lane->wait, EPOLLHUP);
 	spin_unlock(&q->lock);
+	*plain = !chunks && !q->extents;
 	return n;
 }
 
-/* Read data to the requests' pages, then the data memory back to the pool. */
-static __always_inline void buse_copy_batch(struct buse_queue *q,
-					    struct buse_done *done, u32 n,
-					    bool may_sleep)
+/*
+ * What is not the common case: requests with chunks, whose data memory goes back
+ * to the pool before their tags are free, and the ordered mode.
+ */
+static noinline void buse_settle_batch(struct buse_queue *q,
+				       struct buse_done *done, u32 n,
+				       bool may_sleep)
 {
-	bool chunks = false;
 	u32 i;
 
 	for (i = 0; i < n; i++) {
 		struct buse_tag *tag = done[i].tag;
 
-		chunks |= tag->nr_chunks;
 		if (req_op(tag->rq) != REQ_OP_READ || done[i].status)
 			continue;
 		buse_pool_copy(q, tag, false);
 		if (tag->nr_chunks && may_sleep)
 			cond_resched();
 	}
-	if (!chunks)
-		return;
 	spin_lock(&q->lock);
 	for (i = 0; i < n; i++)
 		buse_pool_put(q, done[i].tag);
 	spin_unlock(&q->lock);
+	if (!q->extents)
+		return;
+	for (i = 0; i < n; i++)
+		buse_order_leave(q, done[i].tag - q->tags);
 }
 
-/* The end of what is collected in iob is left to its owner, unless it is ours. */
-static __always_inline void buse_end_batch(struct buse_queue *q,
-					   struct buse_done *done, u32 n,
-					   struct io_comp_batch *iob, bool ours)
+/*
+ * Read data to the requests' pages, if it isn't there yet, and into the batch
+ * what the block layer takes in batches.
+ */
+static __always_inline void buse_collect(struct buse_queue *q,
+					 const struct buse_done *done, u32 n,
+					 struct io_comp_batch *iob, bool copy)
 {
-	buse_end_begin(q);
+	const struct buse_done *d = done + n;
+
 	/* The batch is a stack; backwards, requests end in the server's order. */
-	while (n--) {
-		struct buse_tag *tag = done[n].tag;
+	while (d-- != done) {
+		struct buse_tag *tag = d->tag;
+		blk_status_t status = d->status;
 		struct request *rq = tag->rq;
 
+		if (copy && req_op(rq) == REQ_OP_READ && likely(!status))
+			buse_pool_copy_plain(q, tag, rq, false);
 		/* The tag is the block layer's from the end of the request on. */
 		tag->rq = NULL;
 		WRITE_ONCE(tag->state, BUSE_TAG_FREE);
-		if (!done[n].status &&
-		    blk_mq_add_to_batch(rq, iob, false,
-					blk_mq_end_request_batch))
-			continue;
-		blk_mq_end_request(rq, done[n].status);
+		if (unlikely(status) ||
+		    unlikely(!blk_mq_add_to_batch(rq, iob, false,
+						  blk_mq_end_request_batch)))
+			buse_queue_end(rq, status);
 	}
-	if (ours && iob->complete)
-		iob->complete(iob);
-	buse_end_finish(q);
-}
-
-static void buse_leave_batch(struct buse_queue *q, struct buse_done *done, u32 n)
-{
-	u32 i;
-
-	for (i = 0; i < n; i++)
-		buse_order_leave(q, done[i].tag - q->tags);
 }
 
 /* What is below the tail as it is now, or -EPROTO. Under lane->cq_mutex. */
@@ -163,19 +182,29 @@ static int buse_lane_entries(struct buse_lane *lane)
 	return entries > lane->queue->dev->ring_entries ? -EPROTO : entries;
 }
 
-/* Up to BUSE_BATCH entries; by the server, or by a client that polls. */
+/*
+ * One to BUSE_BATCH entries; by the server, or by a client that polls. The end
+ * of what is collected in iob is left to its owner, the client, or done here.
+ */
 static __always_inline u32 buse_drain_batch(struct buse_lane *lane, u32 entries,
 					    struct io_comp_batch *iob,
 					    bool server)
 {
 	struct buse_queue *q = lane->queue;
-	struct buse_done done[BUSE_BATCH];
-	u32 taken = buse_take_batch(lane, entries, done);
+	bool plain;
+	u32 taken = buse_take_batch(lane, entries, &plain);
 
-	buse_copy_batch(q, done, taken, server);
-	if (unlikely(q->extents))
-		buse_leave_batch(q, done, taken);
-	buse_end_batch(q, done, taken, iob, server);
+	if (likely(plain)) {
+		buse_collect(q, lane->done, taken, iob, true);
+	} else {
+		buse_settle_batch(q, lane->done, taken, server);
+		buse_collect(q, lane->done, taken, iob, false);
+	}
+	if (server && iob->complete) {
+		buse_end_begin(q);
+		iob->complete(iob);
+		buse_end_finish(q);
+	}
 	return taken;
 }
 

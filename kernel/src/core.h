@@ -83,12 +83,19 @@ struct buse_tag {
 	bool slot_kept;		/* the slot is in use by a former server's I/O */
 };
 
+/* A request that is being completed. */
+struct buse_done {
+	struct buse_tag *tag;
+	blk_status_t status;
+};
+
 /* One pair of rings of a queue, for one server. */
 struct buse_lane {
 	struct buse_queue *queue;
 	struct buse_ring_header *header;
 	struct buse_request *sq;
 	struct buse_completion *cq;
+	u32 mask;		/* of both rings */
 	u32 index;
 
 	/* Under queue->lock. */
@@ -112,6 +119,7 @@ struct buse_lane {
 	struct mutex cq_mutex ____cacheline_aligned_in_smp;
 	u32 cq_head;
 	u64 polled;		/* completions taken by clients' polls */
+	struct buse_done done[BUSE_BATCH];	/* for the drain */
 };
 
 /* Why pending requests are not delivered although a server would take them. */
@@ -124,6 +132,8 @@ struct buse_queue {
 	struct buse_tag *tags;
 	struct buse_lane *lanes;
 	u32 nr_lanes;
+	u32 mask;		/* of the rings and the FIFO of pending tags */
+	u32 data_offset;	/* as in the device */
 	bool polled;		/* its completions are taken by the clients' polls */
 	struct buse_extent *extents;	/* one per tag; NULL: not ordered */
 	u64 (*latency)[BUSE_NR_BUCKETS];	/* under lock */
@@ -133,6 +143,7 @@ struct buse_queue {
 	bool served;		/* a lane has a server */
 	bool failing;		/* park limit ran out: new I/O fails */
 	bool dead;		/* forced stop: all I/O fails, for good */
+	bool special;		/* several lanes, or ordered */
 	u32 hold;		/* BUSE_HOLD_* */
 	u32 pending_head;	/* FIFO of pending tags */
 	u32 pending_count;
@@ -267,11 +278,12 @@ extern const struct blk_mq_ops buse_mq_ops;
 int buse_queue_init(struct buse_device *dev, u32 index);
 void buse_queue_free(struct buse_queue *q);
 void buse_queue_kick(struct buse_queue *q);
-void buse_lane_kick(struct buse_lane *lane);
-void buse_lane_deliver(struct buse_lane *lane, bool may_sleep);
+void buse_lane_wake(struct buse_lane *lane);
+
+/* deliver.c */
+void buse_lane_deliver_pending(struct buse_lane *lane, bool may_sleep);
 
 /* pending.c */
-void buse_pending_push(struct buse_queue *q, u32 tag_nr);
 void buse_pending_sort(struct buse_queue *q);
 void buse_queue_end(struct request *rq, blk_status_t status);
 void buse_request_fail(struct buse_queue *q, struct request *rq);
@@ -346,10 +358,10 @@ void buse_fault_exit(void);
 int buse_control_init(void);
 void buse_control_exit(void);
 
-static inline bool buse_fault(struct buse_device *dev, enum buse_fault kind)
+static inline bool buse_fault(struct buse_queue *q, enum buse_fault kind)
 {
 	return static_branch_unlikely(&buse_faults_on) &&
-	       buse_fault_hit(dev, kind, 1);
+	       buse_fault_hit(q->dev, kind, 1);
 }
 
 /* An allocation that a test can make fail. */
@@ -373,40 +385,14 @@ static inline void buse_end_finish(struct buse_queue *q)
 		local_bh_enable();
 }
 
-/* Does the server get the request's ranges as data? See ranges.c. */
-static inline bool buse_has_ranges(struct request *rq)
+/* Appends to the FIFO of pending requests. Under q->lock. */
+static inline void buse_pending_push(struct buse_queue *q, u32 tag_nr)
 {
-	return req_op(rq) == REQ_OP_DISCARD &&
-	       blk_rq_nr_discard_segments(rq) > 1;
-}
+	u32 at = (q->pending_head + q->pending_count) & q->mask;
 
-/* Bytes of a request that go through the shared memory. */
-static inline u32 buse_data_bytes(struct request *rq)
-{
-	if (likely(req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE))
-		return blk_rq_bytes(rq);
-	if (unlikely(buse_has_ranges(rq)))
-		return blk_rq_nr_discard_segments(rq) *
-		       sizeof(struct buse_range);
-	return 0;
-}
-
-/* Gives the tag data memory for its request. Under q->lock. */
-static inline bool buse_pool_get(struct buse_queue *q, u32 tag_nr, u32 bytes)
-{
-	struct buse_tag *tag = &q->tags[tag_nr];
-
-	if (unlikely(bytes > BUSE_CHUNK_BYTES || tag->slot_kept))
-		return buse_pool_get_chunks(q, tag, bytes);
-	tag->data_offset = q->dev->data_offset + tag_nr * BUSE_CHUNK_BYTES;
-	tag->nr_chunks = 0;
-	return true;
-}
-
-/* Is there something to copy before the request is delivered? */
-static inline bool buse_data_to_server(struct request *rq)
-{
-	return req_op(rq) == REQ_OP_WRITE || unlikely(buse_has_ranges(rq));
+	q->tags[tag_nr].state = BUSE_TAG_PENDING;
+	q->pending[at] = tag_nr;
+	WRITE_ONCE(q->pending_count, q->pending_count + 1);
 }
 
 /* Would ENTER have something for a server whose SQ head is this? */
@@ -417,6 +403,29 @@ static inline bool buse_lane_ready(struct buse_lane *lane, u32 head)
 	return READ_ONCE(lane->published) != head ||
 	       (READ_ONCE(q->pending_count) && !READ_ONCE(q->hold) &&
 		READ_ONCE(lane->accepts));
+}
+
+/* Wakes the server if it sleeps; after publishing, without q->lock. */
+static inline void buse_lane_kick(struct buse_lane *lane)
+{
+	/*
+	 * Pairs with the barrier between setting need_wake and looking for
+	 * work in buse_wait() and buse_poll(): either they see the work or we
+	 * see need_wake.
+	 */
+	smp_mb();
+	if (READ_ONCE(lane->need_wake))
+		buse_lane_wake(lane);
+}
+
+/*
+ * Delivers pending requests as far as data memory reaches. By the server, or,
+ * without sleeping, by who polls.
+ */
+static inline void buse_lane_deliver(struct buse_lane *lane, bool may_sleep)
+{
+	if (READ_ONCE(lane->queue->pending_count))
+		buse_lane_deliver_pending(lane, may_sleep);
 }
 
 #endif /* BUSE_CORE_H */

@@ -4,6 +4,9 @@
 
 #include "core.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /* Fails parked I/O, which memory reclaim may be waiting for. */
 struct workqueue_struct *buse_wq;
 

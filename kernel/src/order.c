@@ -34,6 +34,7 @@
 #include <linux/slab.h>
 
 #include "core.h"
+#include "data.h"
 
 #define BUSE_FINE_SHIFT		16
 #define BUSE_REGION_SHIFT	22

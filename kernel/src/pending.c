@@ -5,17 +5,6 @@
 
 #include "core.h"
 
-/* Appends to the FIFO of pending requests. Under q->lock. */
-void buse_pending_push(struct buse_queue *q, u32 tag_nr)
-{
-	u32 at = (q->pending_head + q->pending_count) &
-		 (q->dev->ring_entries - 1);
-
-	q->tags[tag_nr].state = BUSE_TAG_PENDING;
-	q->pending[at] = tag_nr;
-	WRITE_ONCE(q->pending_count, q->pending_count + 1);
-}
-
 static int buse_by_sequence(const void *a, const void *b, const void *priv)
 {
 	const struct buse_tag *tags = priv;

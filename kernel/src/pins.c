@@ -15,6 +15,7 @@
 #include <linux/vmalloc.h>
 
 #include "core.h"
+#include "data.h"
 
 #define BUSE_PINS_DELAY_MS	50
 

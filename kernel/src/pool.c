@@ -9,9 +9,9 @@
  * Nothing is allocated after the queue was created.
  */
 #include <linux/bitmap.h>
-#include <linux/highmem.h>
 
 #include "core.h"
+#include "data.h"
 
 /* For a request that its tag's slot can't hold, or must not. Under q->lock. */
 bool buse_pool_get_chunks(struct buse_queue *q, struct buse_tag *tag, u32 bytes)
@@ -76,13 +76,6 @@ void buse_pool_copy(struct buse_queue *q, struct buse_tag *tag, bool to_server)
 
 	if (unlikely(buse_has_ranges(tag->rq))) {
 		buse_ranges_fill(tag->rq, data);
-		return;
-	}
-	/* Most requests are one segment in one page: no need to iterate. */
-	bv = req_bvec(tag->rq);
-	if (likely(bv.bv_len == blk_rq_bytes(tag->rq) &&
-		   bv.bv_offset + bv.bv_len <= PAGE_SIZE)) {
-		buse_copy_segment(data, &bv, to_server);
 		return;
 	}
 	rq_for_each_segment(bv, tag->rq, iter) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Requests on their way down: accept from the block layer, deliver to a
- * server.
+ * server (or leave that to deliver.c).
  *
  * A request is either put on a lane's submission ring at once, or kept on the
  * queue's FIFO of pending requests until the next ENTER of one of its servers
@@ -19,90 +19,12 @@
 
 #include "compat.h"
 #include "core.h"
+#include "data.h"
 #include "request.h"
+#include "ring.h"
 
-#define CREATE_TRACE_POINTS
-#include "trace.h"
-
-/*
- * Puts a request whose data memory is ready on the submission ring. There is
- * room: the ring has an entry for every tag, and the server reads entries in
- * order before it completes them. Under q->lock.
- */
-static void buse_ring_put(struct buse_lane *lane, u32 tag_nr)
+void buse_lane_wake(struct buse_lane *lane)
 {
-	struct buse_queue *q = lane->queue;
-	struct buse_tag *tag = &q->tags[tag_nr];
-	struct request *rq = tag->rq;
-	struct buse_request *e =
-		&lane->sq[lane->tail & (q->dev->ring_entries - 1)];
-	u64 offset = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
-	u32 length = blk_rq_bytes(rq);
-	u32 data_offset = tag->data_offset;
-	u8 flags = 0;
-
-	if (unlikely(rq->cmd_flags & BUSE_CMD_FLAGS))
-		flags = buse_rare_flags_of(rq);
-	if (unlikely(tag->op > BUSE_OP_WRITE)) {
-		if (buse_has_ranges(rq)) {
-			offset = 0;
-			length = buse_data_bytes(rq);
-			flags |= BUSE_REQ_RANGES;
-		} else {
-			data_offset = 0;
-		}
-		if (tag->op == BUSE_OP_FLUSH) {
-			offset = 0;
-			length = 0;
-		}
-	}
-	if (unlikely(tag->delivered_before)) {
-		flags |= BUSE_REQ_REDELIVERED;
-		q->redelivered++;
-	}
-	tag->delivered_before = true;
-	tag->state = BUSE_TAG_DELIVERED;
-	tag->lane = lane->index;
-	tag->generation++;
-	lane->nr_delivered++;
-	if (buse_fault(q->dev, BUSE_FAULT_DROP_REQUEST))
-		return;
-	e->offset = offset;
-	e->sequence = tag->sequence;
-	e->length = length;
-	e->data_offset = data_offset;
-	e->generation = tag->generation;
-	e->tag = tag_nr;
-	e->op = tag->op;
-	e->flags = flags;
-	if (unlikely(flags & BUSE_REQ_REDELIVERED))
-		trace_buse_redeliver(q, tag, tag->op, offset, length);
-	else
-		trace_buse_deliver(q, tag, tag->op, offset, length);
-	lane->tail++;
-}
-
-/* Shows the server what is on the ring. Under q->lock. */
-static void buse_lane_publish(struct buse_lane *lane)
-{
-	if (lane->published == lane->tail)
-		return;
-	/* Entries and data before the tail that covers them. */
-	smp_store_release(&lane->header->sq_tail, lane->tail);
-	WRITE_ONCE(lane->published, lane->tail);
-}
-
-/* Wakes the server if it sleeps; after publishing, without q->lock. */
-void buse_lane_kick(struct buse_lane *lane)
-{
-	/*
-	 * Pairs with the barrier between setting need_wake and looking for
-	 * work in buse_wait() and buse_poll(): either they see the work or we
-	 * see need_wake.
-	 */
-	smp_mb();
-	if (!READ_ONCE(lane->need_wake))
-		return;
 	WRITE_ONCE(lane->need_wake, 0);
 	atomic64_inc(&lane->wakeups);
 	wake_up_interruptible_poll(&lane->wait, EPOLLIN | EPOLLRDNORM);
@@ -136,6 +58,16 @@ static struct buse_lane *buse_pick_lane(struct buse_queue *q)
 	return best;
 }
 
+/*
+ * Shall the submitter copy a small write, under the spin lock? To an idle
+ * server; if there is no other CPU that could do it meanwhile; and on a polled
+ * queue, whose server makes no calls in which it could copy.
+ */
+static inline bool buse_copy_early(struct buse_queue *q, struct buse_lane *lane)
+{
+	return !lane->nr_delivered || num_online_cpus() == 1 || q->polled;
+}
+
 /* Can the request go on the ring right here in the submitter? */
 static bool buse_try_direct(struct buse_queue *q, struct buse_lane *lane,
 			    u32 tag_nr)
@@ -149,11 +81,7 @@ static bool buse_try_direct(struct buse_queue *q, struct buse_lane *lane,
 		return true;
 	if (req_op(tag->rq) == REQ_OP_READ)
 		return buse_pool_get(q, tag_nr, bytes);
-	/*
-	 * The copy is under the spin lock: small ones, to an idle server. That
-	 * of a polled queue makes no calls in which it could copy.
-	 */
-	if (bytes > BUSE_CHUNK_BYTES || (lane->nr_delivered && !q->polled))
+	if (bytes > BUSE_CHUNK_BYTES || !buse_copy_early(q, lane))
 		return false;
 	if (!buse_pool_get(q, tag_nr, bytes))
 		return false;
@@ -161,23 +89,40 @@ static bool buse_try_direct(struct buse_queue *q, struct buse_lane *lane,
 	return true;
 }
 
-/* Takes a request from the block layer. Under q->lock. */
-static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
+/* From here on the request is ours. Under q->lock. */
+static __always_inline void buse_own(struct buse_tag *tag, struct request *rq,
+				     u8 op)
 {
-	struct buse_tag *tag = &q->tags[rq->tag];
-	struct buse_lane *lane;
-	int op = buse_op_of(rq);
-
-	if (unlikely(q->failing || q->dead))
-		return BLK_STS_IOERR;
-	if (unlikely(op < 0))
-		return BLK_STS_NOTSUPP;
 	blk_mq_start_request(rq);
 	tag->rq = rq;
 	tag->op = op;
 	tag->delivered_before = false;
 	tag->nr_chunks = 0;
-	if (unlikely(q->extents)) {
+}
+
+/* Delivers a request, or keeps it. Under q->lock. */
+static noinline void buse_place(struct buse_queue *q, u32 tag_nr)
+{
+	struct buse_lane *lane = buse_pick_lane(q);
+
+	if (buse_try_direct(q, lane, tag_nr))
+		buse_ring_put(lane, &q->tags[tag_nr]);
+	else
+		buse_pending_push(q, tag_nr);
+}
+
+static noinline blk_status_t buse_accept_rare(struct buse_queue *q,
+					      struct request *rq)
+{
+	struct buse_tag *tag = &q->tags[rq->tag];
+	int op = buse_op_of(rq);
+
+	if (q->failing || q->dead)
+		return BLK_STS_IOERR;
+	if (op < 0)
+		return BLK_STS_NOTSUPP;
+	buse_own(tag, rq, op);
+	if (q->extents) {
 		if (buse_order_enter(q, rq->tag)) {
 			tag->state = BUSE_TAG_HELD;
 			return BLK_STS_OK;
@@ -185,11 +130,43 @@ static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
 	} else {
 		tag->sequence = atomic64_inc_return(&q->dev->sequence);
 	}
-	lane = buse_pick_lane(q);
-	if (buse_try_direct(q, lane, rq->tag))
-		buse_ring_put(lane, rq->tag);
-	else
-		buse_pending_push(q, rq->tag);
+	buse_place(q, rq->tag);
+	return BLK_STS_OK;
+}
+
+/*
+ * Takes a request from the block layer. Under q->lock. Reads and writes of
+ * queues with one lane are dealt with right here.
+ */
+static __always_inline blk_status_t buse_accept(struct buse_queue *q,
+						struct request *rq)
+{
+	u32 tag_nr = rq->tag;
+	struct buse_tag *tag = &q->tags[tag_nr];
+	struct buse_lane *lane = q->lanes;
+	bool write = rq->cmd_flags & (__force blk_opf_t)REQ_OP_WRITE;
+
+	if (unlikely(rq->cmd_flags & BUSE_RARE) ||
+	    unlikely(q->failing || q->dead || q->special))
+		return buse_accept_rare(q, rq);
+	buse_own(tag, rq, write);
+	tag->sequence = atomic64_inc_return(&q->dev->sequence);
+	if (unlikely(!lane->accepts || tag->slot_kept ||
+		     blk_rq_bytes(rq) > BUSE_CHUNK_BYTES)) {
+		buse_place(q, tag_nr);
+		return BLK_STS_OK;
+	}
+	if (q->pending_count | q->nr_copying | q->hold ||
+	    (write && !buse_copy_early(q, lane))) {
+		buse_pending_push(q, tag_nr);
+		return BLK_STS_OK;
+	}
+	buse_pool_get_slot(q, tag, tag_nr);
+	if (write)
+		buse_pool_copy_plain(q, tag, rq, true);
+	buse_ring_write(q, lane, tag, tag_nr, write,
+			(u64)blk_rq_pos(rq) << SECTOR_SHIFT, blk_rq_bytes(rq),
+			tag->data_offset, 0);
 	return BLK_STS_OK;
 }
 
@@ -197,7 +174,7 @@ static blk_status_t buse_accept(struct buse_queue *q, struct request *rq)
  * With several lanes: publishes on all, and wakes those that got something; if
  * there are pending requests, one server more to fetch them.
  */
-static void buse_flush_lanes(struct buse_queue *q)
+static noinline void buse_flush_lanes(struct buse_queue *q)
 	__releases(&q->lock)
 {
 	struct buse_lane *lane;
@@ -222,7 +199,7 @@ static void buse_flush_lanes(struct buse_queue *q)
 }
 
 /* Ends a batch: publishes, drops q->lock, wakes. */
-static void buse_flush_batch(struct buse_queue *q)
+static __always_inline void buse_flush_batch(struct buse_queue *q)
 	__releases(&q->lock)
 {
 	if (unlikely(q->nr_lanes > 1)) {
@@ -257,36 +234,33 @@ static void buse_commit_rqs(struct blk_mq_hw_ctx *hctx)
 	buse_flush_batch(q);
 }
 
-/* Takes the requests of one queue off the list, up to the first it refuses. */
-static struct request *buse_accept_all(struct buse_queue *q, BUSE_RQ_LIST *list,
-				       blk_status_t *status)
+/* The block layer starts a request before it is ended. */
+static noinline void buse_refuse(struct request *rq, blk_status_t status)
 {
-	struct request *rq;
-
-	while ((rq = rq_list_peek(list)) && rq->mq_hctx->driver_data == q) {
-		rq_list_pop(list);
-		*status = buse_accept(q, rq);
-		if (unlikely(*status))
-			return rq;
-	}
-	return NULL;
+	blk_mq_start_request(rq);
+	blk_mq_end_request(rq, status);
 }
 
 static void buse_queue_rqs(BUSE_RQ_LIST *list)
 {
-	struct request *rq;
+	struct request *rq = rq_list_peek(list);
 
-	while ((rq = rq_list_peek(list))) {
+	while (rq) {
 		struct buse_queue *q = rq->mq_hctx->driver_data;
-		blk_status_t status;
+		blk_status_t status = BLK_STS_OK;
+		struct request *refused;
 
 		spin_lock(&q->lock);
-		rq = buse_accept_all(q, list, &status);
+		do {
+			refused = rq;
+			rq_list_pop(list);
+			status = buse_accept(q, refused);
+			rq = rq_list_peek(list);
+		} while (likely(!status) && rq &&
+			 rq->mq_hctx->driver_data == q);
 		buse_flush_batch(q);
-		if (unlikely(rq)) {
-			blk_mq_start_request(rq);
-			blk_mq_end_request(rq, status);
-		}
+		if (unlikely(status))
+			buse_refuse(refused, status);
 	}
 }
 
@@ -315,120 +289,6 @@ const struct blk_mq_ops buse_mq_ops = {
 	.timeout	= buse_timeout,
 };
 
-/*
- * Takes up to BUSE_BATCH pending requests that get data memory; of several
- * servers each takes its share.
- */
-static u32 buse_deliver_begin(struct buse_lane *lane, u16 *batch, u32 *epoch)
-{
-	struct buse_queue *q = lane->queue;
-	u32 mask = q->dev->ring_entries - 1;
-	u32 limit = BUSE_BATCH;
-	u32 n = 0;
-
-	spin_lock(&q->lock);
-	*epoch = lane->epoch;
-	if (!lane->accepts || q->hold & BUSE_HOLD_QUIESCED)
-		limit = 0;
-	else if (q->nr_accepting > 1)
-		limit = min(limit, DIV_ROUND_UP(q->pending_count,
-						q->nr_accepting));
-	while (n < limit && q->pending_count) {
-		u32 tag_nr = q->pending[q->pending_head & mask];
-		struct buse_tag *tag = &q->tags[tag_nr];
-		u32 bytes = buse_data_bytes(tag->rq);
-
-		if (bytes && !buse_pool_get(q, tag_nr, bytes))
-			break;
-		tag->state = BUSE_TAG_COPYING;
-		q->nr_copying++;
-		q->pending_head++;
-		WRITE_ONCE(q->pending_count, q->pending_count - 1);
-		batch[n++] = tag_nr;
-	}
-	spin_unlock(&q->lock);
-	return n;
-}
-
-/*
- * Puts the copied requests on the ring, or, if the lane changed hands or all
- * I/O failed meanwhile, does to them what was done to the others.
- */
-static void buse_deliver_finish(struct buse_lane *lane, const u16 *batch, u32 n,
-				u32 epoch)
-{
-	struct buse_queue *q = lane->queue;
-	struct request *failed[BUSE_BATCH];
-	bool taken_back = false;
-	u32 nr_failed = 0;
-	u32 i;
-
-	spin_lock(&q->lock);
-	q->nr_copying -= n;
-	for (i = 0; i < n; i++) {
-		struct buse_tag *tag = &q->tags[batch[i]];
-
-		if (likely(lane->accepts && lane->epoch == epoch && !q->dead)) {
-			buse_ring_put(lane, batch[i]);
-			continue;
-		}
-		buse_pool_put(q, tag);
-		if (q->failing || q->dead) {
-			failed[nr_failed++] = tag->rq;
-			tag->rq = NULL;
-			tag->state = BUSE_TAG_FREE;
-		} else {
-			buse_pending_push(q, batch[i]);
-			taken_back = true;
-		}
-	}
-	if (unlikely(taken_back))
-		buse_pending_sort(q);
-	if (unlikely(q->hold & BUSE_HOLD_QUIESCED))
-		buse_queue_idle(q);
-	buse_lane_publish(lane);
-	spin_unlock(&q->lock);
-	for (i = 0; i < nr_failed; i++)
-		buse_request_fail(q, failed[i]);
-	if (unlikely(taken_back))
-		buse_queue_kick(q);
-}
-
-/*
- * Delivers pending requests as far as data memory reaches. By the server, or,
- * without sleeping, by who polls.
- */
-void buse_lane_deliver(struct buse_lane *lane, bool may_sleep)
-{
-	struct buse_queue *q = lane->queue;
-	u16 batch[BUSE_BATCH];
-	u32 left = q->dev->params.queue_depth;
-	u32 i, n, epoch;
-
-	while (left && READ_ONCE(q->pending_count)) {
-		n = buse_deliver_begin(lane, batch, &epoch);
-		if (!n)
-			break;
-		for (i = 0; i < n; i++) {
-			struct buse_tag *tag = &q->tags[batch[i]];
-
-			if (buse_data_to_server(tag->rq)) {
-				buse_pool_copy(q, tag, true);
-				if (tag->nr_chunks && may_sleep)
-					cond_resched();
-			}
-		}
-		buse_deliver_finish(lane, batch, n, epoch);
-		if (q->nr_lanes > 1)
-			break;
-		left -= min(left, n);
-	}
-	/* The other servers' share, when they sleep. */
-	if (q->nr_lanes > 1 && READ_ONCE(q->pending_count) &&
-	    !READ_ONCE(q->hold))
-		buse_queue_kick(q);
-}
-
 static void buse_lane_init(struct buse_queue *q, u32 index)
 {
 	struct buse_lane *lane = &q->lanes[index];
@@ -436,6 +296,7 @@ static void buse_lane_init(struct buse_queue *q, u32 index)
 
 	lane->queue = q;
 	lane->index = index;
+	lane->mask = q->mask;
 	lane->header = rings;
 	lane->sq = rings + q->dev->sq_offset;
 	lane->cq = rings + q->dev->cq_offset;
@@ -465,8 +326,11 @@ int buse_queue_init(struct buse_device *dev, u32 index)
 	    !q->kept_map || !q->map)
 		return -ENOMEM;
 	q->nr_lanes = dev->params.servers_per_queue;
+	q->mask = dev->ring_entries - 1;
+	q->data_offset = dev->data_offset;
 	for (i = 0; i < q->nr_lanes; i++)
 		buse_lane_init(q, i);
+	q->special = q->nr_lanes > 1 || dev->order;
 	q->polled = index >= dev->params.nr_queues - dev->params.nr_poll_queues;
 	return buse_stats_init_queue(q) ?: buse_order_init_queue(q);
 }
