@@ -100,8 +100,8 @@ absl::Status RunAgent(const Options& options) {
                           .users = users};
   ASSIGN_OR_RETURN(environment.boot_id, ReadBootId());
   Attachments attachments(environment);
-  Volumes volumes(environment, &attachments);
   Features features(environment, &attachments);
+  Volumes volumes(environment, &attachments, &features);
   RETURN_IF_ERROR(attachments.Restore());
 
   VolumeService volume_service(&volumes, &features);

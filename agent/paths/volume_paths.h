@@ -20,7 +20,7 @@ inline std::string VolumeRunDir(const std::string& run_dir, const std::string& v
 inline std::string FuseMountPoint(const std::string& run_dir, const std::string& volume_id) {
   return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/", kFuseFolder);
 }
-// `slot`: 0 or 1, tells a driver process from its successor.
+// `slot`: 0 or 1, tells a driver process from its successor; 2, from one that only looks.
 inline std::string ControlSocketPath(const std::string& run_dir, const std::string& volume_id,
                                      int slot) {
   return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/control-", slot, ".sock");

@@ -31,6 +31,12 @@ class VolumeService final : public diskd::v1::VolumeService::Service {
   grpc::Status DeleteVolume(grpc::ServerContext* context,
                             const diskd::v1::DeleteVolumeRequest* request,
                             diskd::v1::DeleteVolumeResponse* response) override;
+  grpc::Status ResizeVolume(grpc::ServerContext* context,
+                            const diskd::v1::ResizeVolumeRequest* request,
+                            diskd::v1::ResizeVolumeResponse* response) override;
+  grpc::Status CheckVolume(grpc::ServerContext* context,
+                           const diskd::v1::CheckVolumeRequest* request,
+                           diskd::v1::CheckVolumeResponse* response) override;
   grpc::Status GetVolumeStats(grpc::ServerContext* context,
                               const diskd::v1::GetVolumeStatsRequest* request,
                               diskd::v1::GetVolumeStatsResponse* response) override;
@@ -53,6 +59,9 @@ class SnapshotService final : public diskd::v1::SnapshotService::Service {
   grpc::Status DeleteSnapshot(grpc::ServerContext* context,
                               const diskd::v1::DeleteSnapshotRequest* request,
                               diskd::v1::DeleteSnapshotResponse* response) override;
+  grpc::Status DiffSnapshots(grpc::ServerContext* context,
+                             const diskd::v1::DiffSnapshotsRequest* request,
+                             diskd::v1::DiffSnapshotsResponse* response) override;
   grpc::Status RollBackVolume(grpc::ServerContext* context,
                               const diskd::v1::RollBackVolumeRequest* request,
                               diskd::v1::RollBackVolumeResponse* response) override;

@@ -24,8 +24,14 @@ grpc::Status SnapshotService::DeleteSnapshot(grpc::ServerContext*,
 
 grpc::Status SnapshotService::RollBackVolume(grpc::ServerContext*,
                                              const diskd::v1::RollBackVolumeRequest* request,
-                                             diskd::v1::RollBackVolumeResponse*) {
-  return ToGrpc(features_->RollBack(*request));
+                                             diskd::v1::RollBackVolumeResponse* response) {
+  return ToGrpc(features_->RollBack(*request), response);
+}
+
+grpc::Status SnapshotService::DiffSnapshots(grpc::ServerContext*,
+                                            const diskd::v1::DiffSnapshotsRequest* request,
+                                            diskd::v1::DiffSnapshotsResponse* response) {
+  return ToGrpc(features_->Diff(*request), response);
 }
 
 }  // namespace diskd::agent

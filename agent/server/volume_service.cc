@@ -28,6 +28,18 @@ grpc::Status VolumeService::DeleteVolume(grpc::ServerContext*,
   return ToGrpc(volumes_->Delete(request->volume()));
 }
 
+grpc::Status VolumeService::ResizeVolume(grpc::ServerContext*,
+                                         const diskd::v1::ResizeVolumeRequest* request,
+                                         diskd::v1::ResizeVolumeResponse* response) {
+  return ToGrpc(features_->Resize(*request), response->mutable_volume());
+}
+
+grpc::Status VolumeService::CheckVolume(grpc::ServerContext*,
+                                        const diskd::v1::CheckVolumeRequest* request,
+                                        diskd::v1::CheckVolumeResponse* response) {
+  return ToGrpc(features_->Check(*request), response);
+}
+
 grpc::Status VolumeService::GetVolumeStats(grpc::ServerContext*,
                                            const diskd::v1::GetVolumeStatsRequest* request,
                                            diskd::v1::GetVolumeStatsResponse* response) {

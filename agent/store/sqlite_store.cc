@@ -9,7 +9,7 @@
 namespace diskd::agent {
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
 
 constexpr char kSchema[] = R"sql(
 CREATE TABLE volumes (
@@ -44,8 +44,16 @@ CREATE TABLE attachments (
 PRAGMA user_version = 1;
 )sql";
 
+// Version 2 knows what a volume is a clone of.
+constexpr char kToVersion2[] = R"sql(
+ALTER TABLE volumes ADD COLUMN source_volume TEXT NOT NULL DEFAULT '';
+ALTER TABLE volumes ADD COLUMN source_snapshot TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = 2;
+)sql";
+
 constexpr char kSelectVolume[] =
-    "SELECT id, name, driver, size_bytes, logical_block_bytes, state, create_time_ns FROM volumes ";
+    "SELECT id, name, driver, size_bytes, logical_block_bytes, state, create_time_ns,"
+    " source_volume, source_snapshot FROM volumes ";
 constexpr char kSelectAttachment[] =
     "SELECT volume_id, transport, read_only, queues, queue_depth, state, force, device_number,"
     " survives_driver_death, boot_id, message, attach_time_ns FROM attachments ";
@@ -60,6 +68,10 @@ VolumeRecord ReadVolume(const SqliteStatement& row) {
   volume.set_state(static_cast<diskd::v1::VolumeState>(row.Integer(5)));
   volume.mutable_create_time()->set_seconds(row.Integer(6) / 1'000'000'000);
   volume.mutable_create_time()->set_nanos(static_cast<int32_t>(row.Integer(6) % 1'000'000'000));
+  if (!row.Text(7).empty()) {
+    volume.mutable_source()->set_volume(row.Text(7));
+    volume.mutable_source()->set_snapshot(row.Text(8));
+  }
   return volume;
 }
 
@@ -123,8 +135,10 @@ absl::Status SqliteStore::Prepare() {
       database_->Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                          "PRAGMA busy_timeout=5000"));
   if (version == kSchemaVersion) return absl::OkStatus();
-  return database_->Transaction(
-      [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return database_->Execute(kSchema); });
+  return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
+    if (version == 0) RETURN_IF_ERROR(database_->Execute(kSchema));
+    return database_->Execute(kToVersion2);
+  });
 }
 
 absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
@@ -132,8 +146,8 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
   return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
     RETURN_IF_ERROR(
         database_
-            ->Prepare("INSERT INTO volumes VALUES (?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
-                      " state = excluded.state")
+            ->Prepare("INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
+                      " state = excluded.state, size_bytes = excluded.size_bytes")
             .Bind(volume.id())
             .Bind(volume.name())
             .Bind(volume.driver())
@@ -141,6 +155,8 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
             .Bind(int64_t{volume.logical_block_bytes()})
             .Bind(int64_t{volume.state()})
             .Bind(volume.create_time().seconds() * 1'000'000'000 + volume.create_time().nanos())
+            .Bind(volume.source().volume())
+            .Bind(volume.source().snapshot())
             .Run());
     for (const auto& [name, value] : volume.parameters()) {
       RETURN_IF_ERROR(database_->Prepare("INSERT OR REPLACE INTO volume_parameters VALUES (?,?,?)")

@@ -33,6 +33,8 @@ class SqliteStoreTest : public testing::Test {
     volume.set_state(diskd::v1::VOLUME_STATE_CREATING);
     volume.mutable_create_time()->set_seconds(1700000000);
     volume.mutable_create_time()->set_nanos(5);
+    volume.mutable_source()->set_volume("vol-0");
+    volume.mutable_source()->set_snapshot("monday");
     (*volume.mutable_parameters())["dir"] = "/srv";
     return volume;
   }
@@ -138,11 +140,43 @@ TEST_F(SqliteStoreTest, NewerSchema_IsRefusedWithAdvice) {
   Open();
   {
     auto database = SqliteDatabase::Open(path_);
-    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 2").ok());
+    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 3").ok());
   }
   const absl::Status status = SqliteStore::Open(path_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_NE(status.message().find("newer diskd"), absl::string_view::npos) << status;
+}
+
+TEST_F(SqliteStoreTest, DatabaseOfVersion1_IsTakenOver) {
+  {
+    auto store = Open();
+    VolumeRecord volume = Volume("vol-1", "a");
+    volume.clear_source();
+    ASSERT_TRUE(store->PutVolume(volume).ok());
+  }
+  {
+    auto database = SqliteDatabase::Open(path_);
+    ASSERT_TRUE((*database)
+                    ->Execute("ALTER TABLE volumes DROP COLUMN source_volume;"
+                              "ALTER TABLE volumes DROP COLUMN source_snapshot;"
+                              "PRAGMA user_version = 1")
+                    .ok());
+  }
+  auto store = Open();
+  const auto old = store->FindVolume("a");
+  ASSERT_TRUE(old.ok() && *old);
+  EXPECT_FALSE((*old)->has_source());
+  ASSERT_TRUE(store->PutVolume(Volume("vol-2", "b")).ok());
+  EXPECT_EQ((*store->FindVolume("b"))->source().snapshot(), "monday");
+}
+
+TEST_F(SqliteStoreTest, SizeOfAVolume_CanChange) {
+  auto store = Open();
+  VolumeRecord volume = Volume("vol-1", "a");
+  ASSERT_TRUE(store->PutVolume(volume).ok());
+  volume.set_size_bytes(2 << 20);
+  ASSERT_TRUE(store->PutVolume(volume).ok());
+  EXPECT_EQ((*store->FindVolume("a"))->size_bytes(), 2u << 20);
 }
 
 }  // namespace

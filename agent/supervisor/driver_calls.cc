@@ -26,9 +26,14 @@ std::vector<int> Numbers(const std::vector<Fd>& descriptors) {
 // How long a driver that has answered the shutdown may take to exit.
 constexpr absl::Duration kExitLimit = absl::Seconds(5);
 
-absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config) {
+absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config,
+                       const diskd::driver::v1::VolumeConfig* source, const std::string& snapshot) {
   Request request;
   *request.mutable_provision()->mutable_config() = config;
+  if (source != nullptr) {
+    *request.mutable_provision()->mutable_source() = *source;
+    request.mutable_provision()->set_source_snapshot(snapshot);
+  }
   return process.Call(request, {}, kProvisionLimit).status();
 }
 

@@ -24,10 +24,14 @@ inline constexpr absl::Duration kHandOverLimit = absl::Seconds(5);
 inline constexpr absl::Duration kServingFeatureLimit = absl::Seconds(60);
 // With the opening and closing of the volume, each of which may have to wait for a store.
 inline constexpr absl::Duration kRestingFeatureLimit = absl::Minutes(3);
+// Reads everything.
+inline constexpr absl::Duration kCheckLimit = absl::Hours(24);
 // Flushes what the driver holds in memory.
 inline constexpr absl::Duration kShutdownLimit = absl::Seconds(60);
 
-absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
+// `source`: nullptr, or the volume whose snapshot it begins as.
+absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config,
+                       const diskd::driver::v1::VolumeConfig* source, const std::string& snapshot);
 absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
 absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
     DriverProcess& process, const diskd::driver::v1::VolumeConfig& config, bool standby = false);

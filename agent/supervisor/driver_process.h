@@ -48,6 +48,9 @@ class DriverProcess {
   virtual std::string ExitText() = 0;
 };
 
+// Of a process that looks at a volume beside the one that may serve it.
+inline constexpr int kLookSlot = 2;
+
 // Thread-safe.
 class DriverLauncher {
  public:

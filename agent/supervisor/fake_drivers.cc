@@ -11,6 +11,7 @@ namespace diskd::agent {
 using diskd::driver::v1::Request;
 
 constexpr uint64_t kDevice = 7;
+constexpr uint64_t kSnapshotBytes = 1 << 20;  // of every snapshot
 
 // One process; shared by the world and by every handle to it.
 struct FakeDrivers::State {
@@ -82,10 +83,16 @@ class FakeDrivers::Process : public DriverProcess {
     switch (request.request_case()) {
       case Request::kProvision:
         RETURN_IF_ERROR(FailureOf("provision"));
+        if (request.provision().has_source()) RETURN_IF_ERROR(FailureOf("clone"));
         RETURN_IF_ERROR(world_->Effect("provision"));
         {
           absl::MutexLock lock(&world_->mutex_);
           world_->provisioned_.insert(request.provision().config().volume_id());
+          if (request.provision().has_source()) {
+            world_->clones_[request.provision().config().volume_id()] =
+                request.provision().source().volume_id() + "@" +
+                request.provision().source_snapshot();
+          }
         }
         break;
       case Request::kDeprovision:
@@ -172,12 +179,14 @@ class FakeDrivers::Process : public DriverProcess {
       if (!created->existed()) names.push_back(name);
       created->mutable_snapshot()->set_name(name);
       created->mutable_snapshot()->set_id(names.size());
+      created->mutable_snapshot()->set_size_bytes(kSnapshotBytes);
     } else if (request.has_list_snapshots()) {
       const uint64_t after = request.list_snapshots().after_id();
       auto* list = response->mutable_list_snapshots();
       if (after < names.size()) {
         list->add_snapshots()->set_name(names[after]);
         list->mutable_snapshots(0)->set_id(after + 1);
+        list->mutable_snapshots(0)->set_size_bytes(kSnapshotBytes);
       }
       list->set_more(after + 1 < names.size());
     } else if (request.has_delete_snapshot()) {
@@ -189,7 +198,18 @@ class FakeDrivers::Process : public DriverProcess {
       if (std::find(names.begin(), names.end(), name) == names.end()) {
         return absl::NotFoundError(absl::StrCat("there is no snapshot ", name));
       }
-      response->mutable_roll_back();
+      response->mutable_roll_back()->set_size_bytes(kSnapshotBytes);
+    } else if (request.has_resize()) {
+      world_->resized_[id] = request.resize().size_bytes();
+      response->mutable_resize();
+    } else if (request.has_diff()) {
+      auto* diff = response->mutable_diff();
+      diff->add_extents()->set_offset(request.diff().begin());
+      diff->set_next(request.diff().begin() + 1);
+      diff->set_size_bytes(kSnapshotBytes);
+    } else if (request.has_check()) {
+      response->mutable_check()->add_problems("block 7 is gone");
+      response->mutable_check()->add_counts()->set_name("objects");
     } else {
       auto* statistic = response->mutable_statistics()->add_statistics();
       statistic->set_name("dirty");
@@ -312,6 +332,8 @@ std::vector<diskd::v1::DriverInfo> FakeDrivers::Catalog::List() {
   diskd::v1::DriverInfo memory, broken;
   memory.set_name("memory");
   memory.add_parameters()->set_name("dir");
+  memory.add_parameters()->set_name("place");
+  memory.mutable_parameters(1)->set_own(true);
   broken.set_name("broken");
   broken.set_problem("it exits with status 3");
   return {broken, memory};
@@ -363,6 +385,16 @@ int FakeDrivers::resends() {
 std::vector<std::string> FakeDrivers::Snapshots(const std::string& volume_id) {
   absl::MutexLock lock(&mutex_);
   return snapshots_[volume_id];
+}
+
+std::string FakeDrivers::CloneOf(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  return clones_[volume_id];
+}
+
+uint64_t FakeDrivers::Resized(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  return resized_[volume_id];
 }
 
 int FakeDrivers::feature_calls(const std::string& volume_id, bool serving) {

@@ -33,7 +33,8 @@ class FakeDrivers : public DriverLauncher {
   std::vector<std::string> List() override;
   void RemoveFiles(const std::string& volume_id) override {}
 
-  // The catalog: a good driver "memory" with parameter "dir", a bad one "broken".
+  // The catalog: a good driver "memory" with parameters "dir" and, its own, "place", a bad one
+  // "broken".
   class Catalog : public DriverCatalog {
    public:
     std::vector<diskd::v1::DriverInfo> List() override;
@@ -55,6 +56,8 @@ class FakeDrivers : public DriverLauncher {
   void Hang(const std::string& volume_id);  // answers nothing any more
   // Of a volume, in the order of creation.
   std::vector<std::string> Snapshots(const std::string& volume_id);
+  std::string CloneOf(const std::string& volume_id);  // "ID@SNAPSHOT"; empty: of nothing
+  uint64_t Resized(const std::string& volume_id);     // 0: never
   int feature_calls(const std::string& volume_id, bool serving);
   // Calls of this kind ("open", "serve", "provision", ...) fail with the status from now on.
   void FailCalls(const std::string& kind, absl::Status status);
@@ -73,6 +76,8 @@ class FakeDrivers : public DriverLauncher {
   std::map<std::string, std::vector<std::shared_ptr<State>>> started_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> provisioned_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<std::string>> snapshots_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> clones_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, uint64_t> resized_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, bool>, int> feature_calls_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   int launches_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -66,6 +66,7 @@ diskd::v1::DriverInfo AskDriver(const std::string& name, const std::string& path
     auto* added = info.add_parameters();
     added->set_name(parameter.name());
     added->set_description(parameter.description());
+    added->set_own(parameter.own());
   }
   return info;
 }

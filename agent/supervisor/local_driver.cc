@@ -219,7 +219,8 @@ std::vector<std::string> LocalDriverLauncher::List() {
 void LocalDriverLauncher::RemoveFiles(const std::string& volume_id) {
   // Never recursively: the directory may hold the mount of a dead driver.
   const std::string log = DriverLogPath(run_dir_, volume_id);
-  for (const int slot : {0, 1}) unlink(ControlSocketPath(run_dir_, volume_id, slot).c_str());
+  for (const int slot : {0, 1, kLookSlot})
+    unlink(ControlSocketPath(run_dir_, volume_id, slot).c_str());
   unlink(log.c_str());
   unlink(absl::StrCat(log, ".1").c_str());
   rmdir(FuseMountPoint(run_dir_, volume_id).c_str());

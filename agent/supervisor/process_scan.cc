@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "agent/supervisor/driver_process.h"
 
 namespace diskd::agent {
 namespace {
@@ -66,7 +67,8 @@ std::map<std::string, std::vector<MarkedProcess>> FindMarkedProcesses(const std:
     std::string volume_id;
     for (absl::string_view e : environment) {
       if (absl::ConsumePrefix(&e, kVolumeMark)) volume_id = std::string(e);
-      if (absl::ConsumePrefix(&e, kSlotMark)) process.slot = e == "1" ? 1 : 0;
+      if (absl::ConsumePrefix(&e, kSlotMark))
+        process.slot = e == "1" ? 1 : e == "2" ? kLookSlot : 0;
     }
     // Anybody can put the marks into an environment; only we can run as ourselves, and only a
     // volume's driver as the volume's user.

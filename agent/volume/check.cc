@@ -16,27 +16,6 @@ namespace {
 using diskd::v1::DriverInfo;
 using diskd::v1::Transport;
 
-absl::Status CheckSize(uint64_t size, uint32_t block) {
-  if (block != 512 && block != 1024 && block != 2048 && block != 4096) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("logical block of ", block, " bytes: use 512, 1024, 2048 or 4096"));
-  }
-  if (size < kMinVolumeBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("size of ", size, " bytes: use at least ", kMinVolumeBytes, " (1 MiB)"));
-  }
-  if (size > kMaxVolumeBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("size of ", size, " bytes is too large: use at ",
-                                                   "most ", kMaxVolumeBytes, " (1 PiB)"));
-  }
-  if (size % block != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("size of ", size, " bytes is not a multiple of ",
-                                                   "the logical block of ", block,
-                                                   " bytes: round it to ", size - size % block));
-  }
-  return absl::OkStatus();
-}
-
 template <typename Range>
 std::string Names(const Range& range) {
   if (range.empty()) return "none";
@@ -101,6 +80,27 @@ absl::StatusOr<Transport> Resolve(Transport wanted,
 
 }  // namespace
 
+absl::Status CheckSize(uint64_t size, uint32_t block) {
+  if (block != 512 && block != 1024 && block != 2048 && block != 4096) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("logical block of ", block, " bytes: use 512, 1024, 2048 or 4096"));
+  }
+  if (size < kMinVolumeBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("size of ", size, " bytes: use at least ", kMinVolumeBytes, " (1 MiB)"));
+  }
+  if (size > kMaxVolumeBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("size of ", size, " bytes is too large: use at ",
+                                                   "most ", kMaxVolumeBytes, " (1 PiB)"));
+  }
+  if (size % block != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("size of ", size, " bytes is not a multiple of ",
+                                                   "the logical block of ", block,
+                                                   " bytes: round it to ", size - size % block));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<VolumeRecord> CheckCreate(const diskd::v1::CreateVolumeRequest& request,
                                          const std::vector<DriverInfo>& drivers) {
   const uint32_t block =
@@ -121,6 +121,8 @@ absl::StatusOr<VolumeRecord> CheckCreate(const diskd::v1::CreateVolumeRequest& r
 std::string Difference(const VolumeRecord& existing, const VolumeRecord& wanted) {
   std::string difference;
   Compare("driver", existing.driver(), wanted.driver(), difference);
+  Compare("source", absl::StrCat(existing.source().volume(), "@", existing.source().snapshot()),
+          absl::StrCat(wanted.source().volume(), "@", wanted.source().snapshot()), difference);
   Compare("size", existing.size_bytes(), wanted.size_bytes(), difference);
   Compare("logical block", existing.logical_block_bytes(), wanted.logical_block_bytes(),
           difference);

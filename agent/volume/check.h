@@ -25,6 +25,9 @@ inline constexpr uint32_t kDefaultQueueDepth = 128;
 absl::StatusOr<VolumeRecord> CheckCreate(const diskd::v1::CreateVolumeRequest& request,
                                          const std::vector<diskd::v1::DriverInfo>& drivers);
 
+// INVALID_ARGUMENT: no volume with such blocks may have this size.
+absl::Status CheckSize(uint64_t size, uint32_t block);
+
 // What of `wanted` differs from the existing volume: "size is 1048576, not 2097152". Empty: equal.
 std::string Difference(const VolumeRecord& existing, const VolumeRecord& wanted);
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/supervisor/driver_calls.h"
+#include "agent/volume/check.h"
 #include "agent/volume/names.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -31,6 +32,12 @@ diskd::v1::Snapshot Show(const VolumeRecord& volume, const diskd::driver::v1::Sn
   return shown;
 }
 
+void Show(const diskd::driver::v1::Statistic& statistic, diskd::v1::Statistic* shown) {
+  shown->set_name(statistic.name());
+  shown->set_value(statistic.value());
+  shown->set_unit(statistic.unit());
+}
+
 absl::Status CheckReady(const VolumeRecord& volume) {
   if (volume.state() == diskd::v1::VOLUME_STATE_READY) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("volume \"", volume.name(), "\" is in state ",
@@ -46,10 +53,11 @@ absl::Status NotCancelled(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<FeatureResponse> Features::CallAtRest(const VolumeRecord& volume,
-                                                     const FeatureRequest& request) {
+                                                     const FeatureRequest& request, int slot,
+                                                     absl::Duration limit) {
   ASSIGN_OR_RETURN(const std::unique_ptr<DriverProcess> process,
-                   environment_.launcher->Launch(volume.id(), volume.driver(), 0));
-  absl::StatusOr<FeatureResponse> response = CallFeature(*process, request, kRestingFeatureLimit);
+                   environment_.launcher->Launch(volume.id(), volume.driver(), slot));
+  absl::StatusOr<FeatureResponse> response = CallFeature(*process, request, limit);
   const absl::Status ended = ShutDown(*process, kShortShutdownLimit);
   if (response.ok() && !ended.ok()) {
     SPDLOG_WARN("volume {}: driver process {} ended badly: {}", volume.id(), process->pid(),
@@ -71,7 +79,7 @@ absl::StatusOr<FeatureResponse> Features::Call(const VolumeRecord& volume, Featu
       return response.status();
     });
   } else {
-    response = CallAtRest(volume, request);
+    response = CallAtRest(volume, request, /*slot=*/0, kRestingFeatureLimit);
     status = response.status();
   }
   if (status.ok()) return response;
@@ -125,21 +133,96 @@ absl::Status Features::DeleteSnapshot(const diskd::v1::DeleteSnapshotRequest& re
   return absl::OkStatus();
 }
 
-absl::Status Features::RollBack(const diskd::v1::RollBackVolumeRequest& request) {
-  ASSIGN_OR_RETURN(const LockedVolume locked, LockVolume(environment_, request.volume()));
-  const VolumeRecord& volume = locked.record;
-  ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(volume.id()));
-  if (attachment.has_value()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("volume \"", volume.name(),
-                     "\" is attached: detach it first, since its users would not notice"));
-  }
+absl::StatusOr<LockedVolume> Features::LockDetached(const std::string& key) {
+  ASSIGN_OR_RETURN(LockedVolume locked, LockVolume(environment_, key));
+  ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(locked.record.id()));
+  if (!attachment.has_value()) return locked;
+  return absl::FailedPreconditionError(
+      absl::StrCat("volume \"", locked.record.name(),
+                   "\" is attached: detach it first, since its users would not notice"));
+}
+
+absl::StatusOr<diskd::v1::RollBackVolumeResponse> Features::RollBack(
+    const diskd::v1::RollBackVolumeRequest& request) {
+  ASSIGN_OR_RETURN(LockedVolume locked, LockDetached(request.volume()));
+  VolumeRecord& volume = locked.record;
   FeatureRequest feature;
   feature.mutable_roll_back()->set_snapshot(request.snapshot());
+  ASSIGN_OR_RETURN(const FeatureResponse answer, Call(volume, std::move(feature)));
+  diskd::v1::RollBackVolumeResponse response;
+  response.set_size_bytes(answer.roll_back().size_bytes());
+  volume.set_size_bytes(response.size_bytes());
+  RETURN_IF_ERROR(environment_.store->PutVolume(volume));
+  SPDLOG_INFO("volume {} ({}): rolled back to snapshot {}, {} bytes", volume.id(), volume.name(),
+              request.snapshot(), volume.size_bytes());
+  return response;
+}
+
+absl::StatusOr<diskd::v1::Volume> Features::Resize(const diskd::v1::ResizeVolumeRequest& request) {
+  ASSIGN_OR_RETURN(LockedVolume locked, LockDetached(request.volume()));
+  VolumeRecord& volume = locked.record;
+  RETURN_IF_ERROR(CheckSize(request.size_bytes(), volume.logical_block_bytes()));
+  FeatureRequest feature;
+  feature.mutable_resize()->set_size_bytes(request.size_bytes());
   RETURN_IF_ERROR(Call(volume, std::move(feature)).status());
-  SPDLOG_INFO("volume {} ({}): rolled back to snapshot {}", volume.id(), volume.name(),
-              request.snapshot());
-  return absl::OkStatus();
+  volume.set_size_bytes(request.size_bytes());
+  RETURN_IF_ERROR(environment_.store->PutVolume(volume));
+  SPDLOG_INFO("volume {} ({}): has {} bytes now", volume.id(), volume.name(), volume.size_bytes());
+  return volume;
+}
+
+absl::StatusOr<FeatureResponse> Features::Look(const std::string& key, FeatureRequest request,
+                                               absl::Duration limit) {
+  ASSIGN_OR_RETURN(const auto volume, environment_.store->FindVolume(key));
+  if (!volume) return NoSuchVolume(key);
+  RETURN_IF_ERROR(CheckReady(*volume));
+  // No volume has such a name. It may be detached and even deleted meanwhile: then there is less
+  // to see.
+  ASSIGN_OR_RETURN(const VolumeLocks::Lock lock,
+                   environment_.locks->Acquire(absl::StrCat(volume->name(), "/look")));
+  *request.mutable_config() = ConfigOf(environment_, *volume, /*read_only=*/true);
+  absl::StatusOr<FeatureResponse> response = CallAtRest(*volume, request, kLookSlot, limit);
+  if (response.ok()) return response;
+  return NotCancelled(ForCaller(response.status()));
+}
+
+absl::StatusOr<diskd::v1::DiffSnapshotsResponse> Features::Diff(
+    const diskd::v1::DiffSnapshotsRequest& request) {
+  FeatureRequest feature;
+  feature.mutable_diff()->set_from(request.from());
+  feature.mutable_diff()->set_to(request.to());
+  feature.mutable_diff()->set_begin(request.begin());
+  ASSIGN_OR_RETURN(const FeatureResponse answer,
+                   Look(request.volume(), std::move(feature), kRestingFeatureLimit));
+  diskd::v1::DiffSnapshotsResponse response;
+  for (const auto& extent : answer.diff().extents()) {
+    auto* added = response.add_extents();
+    added->set_offset(extent.offset());
+    added->set_length(extent.length());
+    added->set_zero(extent.zero());
+  }
+  response.set_next(answer.diff().next());
+  response.set_size_bytes(answer.diff().size_bytes());
+  return response;
+}
+
+absl::StatusOr<diskd::v1::CheckVolumeResponse> Features::Check(
+    const diskd::v1::CheckVolumeRequest& request) {
+  FeatureRequest feature;
+  feature.mutable_check();
+  ASSIGN_OR_RETURN(const FeatureResponse answer,
+                   Look(request.volume(), std::move(feature), kCheckLimit));
+  diskd::v1::CheckVolumeResponse response;
+  for (const auto& count : answer.check().counts()) Show(count, response.add_counts());
+  *response.mutable_problems() = answer.check().problems();
+  response.set_more_problems(answer.check().more_problems());
+  // The caller may not wait any more.
+  SPDLOG_INFO("volume {}: checked, {}{} problems", request.volume(), response.problems_size(),
+              response.more_problems() ? " and more" : "");
+  for (const std::string& problem : response.problems()) {
+    SPDLOG_WARN("volume {}: {}", request.volume(), problem);
+  }
+  return response;
 }
 
 absl::StatusOr<diskd::v1::GetVolumeStatsResponse> Features::Stats(
@@ -164,10 +247,7 @@ absl::StatusOr<diskd::v1::GetVolumeStatsResponse> Features::Stats(
         if (absl::IsUnimplemented(own.status())) return absl::OkStatus();
         RETURN_IF_ERROR(own.status());
         for (const auto& statistic : own->statistics().statistics()) {
-          auto* added = stats.add_statistics();
-          added->set_name(statistic.name());
-          added->set_value(statistic.value());
-          added->set_unit(statistic.unit());
+          Show(statistic, stats.add_statistics());
         }
         return absl::OkStatus();
       });

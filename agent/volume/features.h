@@ -24,7 +24,13 @@ class Features {
   absl::StatusOr<diskd::v1::ListSnapshotsResponse> ListSnapshots(
       const diskd::v1::ListSnapshotsRequest& request);
   absl::Status DeleteSnapshot(const diskd::v1::DeleteSnapshotRequest& request);
-  absl::Status RollBack(const diskd::v1::RollBackVolumeRequest& request);
+  absl::StatusOr<diskd::v1::RollBackVolumeResponse> RollBack(
+      const diskd::v1::RollBackVolumeRequest& request);
+  absl::StatusOr<diskd::v1::DiffSnapshotsResponse> Diff(
+      const diskd::v1::DiffSnapshotsRequest& request);
+  absl::StatusOr<diskd::v1::Volume> Resize(const diskd::v1::ResizeVolumeRequest& request);
+  absl::StatusOr<diskd::v1::CheckVolumeResponse> Check(
+      const diskd::v1::CheckVolumeRequest& request);
   absl::StatusOr<diskd::v1::GetVolumeStatsResponse> Stats(
       const diskd::v1::GetVolumeStatsRequest& request);
 
@@ -33,7 +39,13 @@ class Features {
   absl::StatusOr<diskd::driver::v1::FeatureResponse> Call(
       const VolumeRecord& volume, diskd::driver::v1::FeatureRequest request);
   absl::StatusOr<diskd::driver::v1::FeatureResponse> CallAtRest(
-      const VolumeRecord& volume, const diskd::driver::v1::FeatureRequest& request);
+      const VolumeRecord& volume, const diskd::driver::v1::FeatureRequest& request, int slot,
+      absl::Duration limit);
+  // In a process of its own, whether or not another one serves the volume, and without its lock.
+  absl::StatusOr<diskd::driver::v1::FeatureResponse> Look(const std::string& key,
+                                                          diskd::driver::v1::FeatureRequest request,
+                                                          absl::Duration limit);
+  absl::StatusOr<LockedVolume> LockDetached(const std::string& key);
 
   const Environment environment_;
   Attachments* const attachments_;

@@ -30,7 +30,7 @@ class FeaturesTest : public testing::Test {
     diskd::v1::RollBackVolumeRequest request;
     request.set_volume(volume);
     request.set_snapshot(snapshot);
-    return node_.features().RollBack(request);
+    return node_.features().RollBack(request).status();
   }
   std::vector<std::string> List(const std::string& volume) {
     diskd::v1::ListSnapshotsRequest request;
@@ -91,6 +91,126 @@ TEST_F(FeaturesTest, RollBack_IsOfVolumesAtRest) {
   ASSERT_TRUE(node_.attachments().Detach(TestNode::DetachRequest("a")).ok());
   EXPECT_TRUE(RollBack("a", "one").ok());
   EXPECT_TRUE(absl::IsNotFound(RollBack("a", "two")));
+}
+
+TEST_F(FeaturesTest, Resize_IsOfVolumesAtRestAndRemembered) {
+  const auto volume = node_.MakeAttachedVolume("a");
+  diskd::v1::ResizeVolumeRequest request;
+  request.set_volume("a");
+  request.set_size_bytes(4 << 20);
+  EXPECT_TRUE(absl::IsFailedPrecondition(node_.features().Resize(request).status()));
+  ASSERT_TRUE(node_.attachments().Detach(TestNode::DetachRequest("a")).ok());
+  const auto resized = node_.features().Resize(request);
+  ASSERT_TRUE(resized.ok()) << resized.status();
+  EXPECT_EQ(resized->size_bytes(), 4u << 20);
+  EXPECT_EQ(node_.drivers().Resized(volume.id()), 4u << 20);
+  ASSERT_TRUE(node_.StartAgent().ok());
+  EXPECT_EQ(node_.volumes().Get("a")->size_bytes(), 4u << 20);
+  request.set_size_bytes(1000);
+  EXPECT_TRUE(absl::IsInvalidArgument(node_.features().Resize(request).status()));
+  // A rollback brings the snapshot's size back.
+  ASSERT_TRUE(Snapshot("a", "one").ok());
+  ASSERT_TRUE(RollBack("a", "one").ok());
+  EXPECT_EQ(node_.volumes().Get("a")->size_bytes(), 1u << 20);
+}
+
+TEST_F(FeaturesTest, LookingAtAnAttachedVolume_LeavesItsProcessAndItsLockAlone) {
+  const auto volume = node_.MakeAttachedVolume("a");
+  const auto lock = node_.locks().Acquire("a");  // a detach would find it free
+  ASSERT_TRUE(lock.ok());
+  diskd::v1::CheckVolumeRequest check;
+  check.set_volume("a");
+  const auto checked = node_.features().Check(check);
+  ASSERT_TRUE(checked.ok()) << checked.status();
+  ASSERT_EQ(checked->problems_size(), 1);
+  EXPECT_EQ(checked->problems(0), "block 7 is gone");
+  diskd::v1::DiffSnapshotsRequest diff;
+  diff.set_volume("a");
+  diff.set_begin(8192);
+  const auto page = node_.features().Diff(diff);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->extents(0).offset(), 8192u);
+  EXPECT_EQ(page->next(), 8193u);
+  EXPECT_EQ(node_.drivers().feature_calls(volume.id(), /*serving=*/true), 0);
+  EXPECT_EQ(node_.drivers().PidOf(volume.id()), volume.attachment().driver_pid());
+  EXPECT_EQ(node_.drivers().count(volume.id()), 1);
+  const auto looking = node_.locks().Acquire("a/look");
+  EXPECT_TRUE(absl::IsAborted(node_.features().Check(check).status()));
+}
+
+class CloneTest : public FeaturesTest {
+ protected:
+  void SetUp() override {
+    FeaturesTest::SetUp();
+    auto request = TestNode::CreateRequest("a");
+    (*request.mutable_parameters())["dir"] = "/srv";
+    (*request.mutable_parameters())["place"] = "7";
+    source_ = *node_.volumes().Create(request);
+    ASSERT_TRUE(Snapshot("a", "one").ok());
+  }
+  static diskd::v1::CreateVolumeRequest Request(const std::string& snapshot = "one") {
+    diskd::v1::CreateVolumeRequest request;
+    request.set_name("b");
+    request.mutable_source()->set_volume("a");
+    request.mutable_source()->set_snapshot(snapshot);
+    return request;
+  }
+  diskd::v1::Volume source_;
+};
+
+TEST_F(CloneTest, InheritsWhatVolumesCanShare) {
+  const auto clone = node_.volumes().Create(Request());
+  ASSERT_TRUE(clone.ok()) << clone.status();
+  EXPECT_EQ(clone->driver(), "memory");
+  EXPECT_EQ(clone->size_bytes(), source_.size_bytes());
+  EXPECT_EQ(clone->parameters().at("dir"), "/srv");
+  EXPECT_EQ(clone->parameters().count("place"), 0u);
+  EXPECT_EQ(clone->source().volume(), source_.id());
+  EXPECT_EQ(node_.drivers().CloneOf(clone->id()), source_.id() + "@one");
+}
+
+TEST_F(CloneTest, SameRequestAgain_IsTheSameCloneEvenWithoutItsSource) {
+  const std::string id = node_.volumes().Create(Request())->id();
+  ASSERT_TRUE(Delete("a", "one").ok());
+  EXPECT_EQ(node_.volumes().Create(Request())->id(), id);
+  EXPECT_TRUE(absl::IsNotFound(node_.volumes()
+                                   .Create([] {
+                                     auto request = Request();
+                                     request.set_name("c");
+                                     return request;
+                                   }())
+                                   .status()));
+}
+
+TEST_F(CloneTest, ImpossibleOnes_AreRefusedAndLeaveNothing) {
+  EXPECT_TRUE(absl::IsNotFound(node_.volumes().Create(Request("nosuch")).status()));
+  auto request = Request();
+  request.set_size_bytes(2 << 20);
+  EXPECT_TRUE(absl::IsInvalidArgument(node_.volumes().Create(request).status()));
+  request = Request();
+  request.set_driver("other");
+  EXPECT_TRUE(absl::IsInvalidArgument(node_.volumes().Create(request).status()));
+  request = Request();
+  request.mutable_source()->set_volume("nosuch");
+  EXPECT_TRUE(absl::IsNotFound(node_.volumes().Create(request).status()));
+  node_.drivers().FailCalls("clone", absl::UnimplementedError("driver memory has no clones"));
+  EXPECT_TRUE(absl::IsUnimplemented(node_.volumes().Create(Request()).status()));
+  EXPECT_EQ(*node_.store().CountVolumes(), 1);
+}
+
+TEST_F(CloneTest, AgentDiesAtAnyStep_NextOneFinishesOrForgets) {
+  for (int step = 0;; ++step) {
+    node_.CrashAtEffect(step);
+    const bool made = node_.volumes().Create(Request()).ok();
+    node_.StopCrashing();
+    ASSERT_TRUE(node_.StartAgent().ok());
+    const auto clone = node_.volumes().Create(Request());
+    ASSERT_TRUE(clone.ok()) << step << ": " << clone.status();
+    EXPECT_EQ(node_.drivers().CloneOf(clone->id()), source_.id() + "@one");
+    ASSERT_TRUE(node_.volumes().Delete("b").ok());
+    if (made) break;
+    ASSERT_LT(step, 50);
+  }
 }
 
 TEST_F(FeaturesTest, DriverWithoutFeatures_SaysSoToTheCaller) {

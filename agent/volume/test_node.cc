@@ -96,16 +96,16 @@ absl::Status TestNode::StartAgent(bool finish) {
   environment.limits.restart.first_delay = absl::Milliseconds(1);
   environment.limits.restart.longest_delay = absl::Milliseconds(2);
   attachments_ = std::make_unique<Attachments>(environment);
-  volumes_ = std::make_unique<Volumes>(environment, attachments_.get());
   features_ = std::make_unique<Features>(environment, attachments_.get());
+  volumes_ = std::make_unique<Volumes>(environment, attachments_.get(), features_.get());
   RETURN_IF_ERROR(attachments_->Restore());
   if (finish) volumes_->FinishInterrupted();
   return absl::OkStatus();
 }
 
 void TestNode::StopAgent() {
-  features_.reset();
   volumes_.reset();
+  features_.reset();
   attachments_.reset();
   locks_.reset();
   store_.reset();

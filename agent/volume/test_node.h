@@ -70,8 +70,8 @@ class TestNode {
   std::unique_ptr<Store> store_;
   std::unique_ptr<VolumeLocks> locks_;
   std::unique_ptr<Attachments> attachments_;
-  std::unique_ptr<Volumes> volumes_;
   std::unique_ptr<Features> features_;
+  std::unique_ptr<Volumes> volumes_;
 };
 
 }  // namespace diskd::agent

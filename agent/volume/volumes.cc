@@ -48,8 +48,65 @@ absl::Status RemoveDirectory(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& request) {
+absl::StatusOr<diskd::v1::CreateVolumeRequest> Volumes::Inherit(
+    diskd::v1::CreateVolumeRequest request) {
+  diskd::v1::VolumeSource& source = *request.mutable_source();
+  ASSIGN_OR_RETURN(const auto parent, environment_.store->FindVolume(source.volume()));
+  if (!parent) return NoSuchVolume(source.volume());
+  source.set_volume(parent->id());
+  if (request.driver().empty()) request.set_driver(parent->driver());
+  if (request.driver() != parent->driver()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a clone has its source's driver, ", parent->driver()));
+  }
+  if (request.logical_block_bytes() == 0) {
+    request.set_logical_block_bytes(parent->logical_block_bytes());
+  }
+  for (const auto& driver : environment_.catalog->List()) {
+    if (driver.name() != parent->driver()) continue;
+    for (const auto& parameter : driver.parameters()) {
+      const auto had = parent->parameters().find(parameter.name());
+      if (parameter.own() || had == parent->parameters().end()) continue;
+      request.mutable_parameters()->insert({parameter.name(), had->second});
+    }
+  }
+  diskd::v1::ListSnapshotsRequest list;
+  list.set_volume(parent->id());
+  ASSIGN_OR_RETURN(const auto listed, features_->ListSnapshots(list));
+  for (const auto& snapshot : listed.snapshots()) {
+    if (snapshot.name() != source.snapshot()) continue;
+    if (request.size_bytes() == 0) request.set_size_bytes(snapshot.size_bytes());
+    if (request.size_bytes() == snapshot.size_bytes()) return request;
+    return absl::InvalidArgumentError(
+        absl::StrCat("snapshot \"", snapshot.name(), "\" has ", snapshot.size_bytes(),
+                     " bytes: clone it as it is, then change the size"));
+  }
+  return absl::NotFoundError(
+      absl::StrCat("volume \"", parent->name(), "\" has no snapshot \"", source.snapshot(), "\""));
+}
+
+absl::StatusOr<diskd::driver::v1::VolumeConfig> Volumes::SourceOf(const VolumeRecord& volume) {
+  ASSIGN_OR_RETURN(const auto parent, environment_.store->FindVolume(volume.source().volume()));
+  if (!parent) return NoSuchVolume(volume.source().volume());
+  return ConfigOf(environment_, *parent, /*read_only=*/true);
+}
+
+absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& given) {
+  diskd::v1::CreateVolumeRequest request = given;
+  if (request.has_source()) {
+    // The snapshot may be gone since the same request made the clone.
+    ASSIGN_OR_RETURN(const auto made, environment_.store->FindVolume(request.name()));
+    ASSIGN_OR_RETURN(const auto parent, environment_.store->FindVolume(request.source().volume()));
+    if (parent) request.mutable_source()->set_volume(parent->id());
+    if (made && made->state() == VOLUME_STATE_READY &&
+        made->source().volume() == request.source().volume() &&
+        made->source().snapshot() == request.source().snapshot()) {
+      return WithAttachment(*made);
+    }
+    ASSIGN_OR_RETURN(request, Inherit(std::move(request)));
+  }
   ASSIGN_OR_RETURN(VolumeRecord wanted, CheckCreate(request, environment_.catalog->List()));
+  if (request.has_source()) *wanted.mutable_source() = request.source();
   ASSIGN_OR_RETURN(const VolumeLocks::Lock lock, environment_.locks->Acquire(wanted.name()));
   ASSIGN_OR_RETURN(const auto existing, environment_.store->FindVolume(wanted.name()));
   if (existing) {
@@ -79,7 +136,11 @@ absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
   const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
   absl::Status status = MakeDirectory(config.state_dir());
   if (status.ok()) {
-    status = ForCaller(WithDriver(volume, [&](DriverProcess& p) { return Provision(p, config); }));
+    status = ForCaller(WithDriver(volume, [&](DriverProcess& p) -> absl::Status {
+      if (!volume.has_source()) return Provision(p, config, nullptr, "");
+      ASSIGN_OR_RETURN(const auto source, SourceOf(volume));
+      return Provision(p, config, &source, volume.source().snapshot());
+    }));
   }
   if (status.ok()) {
     volume.set_state(VOLUME_STATE_READY);

@@ -11,14 +11,15 @@
 #include "absl/status/statusor.h"
 #include "agent/volume/attachments.h"
 #include "agent/volume/environment.h"
+#include "agent/volume/features.h"
 #include "proto/diskd/v1/diskd.pb.h"
 
 namespace diskd::agent {
 
 class Volumes {
  public:
-  Volumes(const Environment& environment, Attachments* attachments)
-      : environment_(environment), attachments_(attachments) {}
+  Volumes(const Environment& environment, Attachments* attachments, Features* features)
+      : environment_(environment), attachments_(attachments), features_(features) {}
 
   // Errors: proto/diskd/v1/diskd.proto. An error of the driver comes with its code, and then
   // nothing of the volume is left.
@@ -32,6 +33,10 @@ class Volumes {
 
  private:
   absl::StatusOr<diskd::v1::Volume> Finish(VolumeRecord volume);
+  // A request for a clone with everything that it leaves to the source.
+  absl::StatusOr<diskd::v1::CreateVolumeRequest> Inherit(diskd::v1::CreateVolumeRequest request);
+  // The config of what the volume is a clone of.
+  absl::StatusOr<diskd::driver::v1::VolumeConfig> SourceOf(const VolumeRecord& volume);
   absl::Status Remove(const VolumeRecord& volume);
   // Runs `body` with a driver process that lives no longer.
   absl::Status WithDriver(const VolumeRecord& volume,
@@ -40,6 +45,7 @@ class Volumes {
 
   const Environment environment_;
   Attachments* const attachments_;
+  Features* const features_;
 };
 
 }  // namespace diskd::agent

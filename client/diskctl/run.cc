@@ -41,6 +41,9 @@ void AddCommands(CLI::App& root, Commands& commands) {
   AddVolumeGet(*volume, commands);
   AddVolumeLs(*volume, commands);
   AddVolumeDelete(*volume, commands);
+  AddVolumeClone(*volume, commands);
+  AddVolumeResize(*volume, commands);
+  AddVolumeCheck(*volume, commands);
   AddVolumeRollback(*volume, commands);
   AddVolumeStats(*volume, commands);
   CLI::App* snapshot = root.add_subcommand("snapshot", "Create, show and delete snapshots");
@@ -48,6 +51,7 @@ void AddCommands(CLI::App& root, Commands& commands) {
   AddSnapshotCreate(*snapshot, commands);
   AddSnapshotLs(*snapshot, commands);
   AddSnapshotDelete(*snapshot, commands);
+  AddSnapshotDiff(*snapshot, commands);
   AddAttach(root, commands);
   AddDetach(root, commands);
   AddLs(root, commands);

@@ -72,5 +72,58 @@ TEST_F(RunTest, Stats_ShowCountersAndTheDriversOwn) {
   EXPECT_EQ(Run({"volume", "stats", "scratch"}), kExitInUse);
 }
 
+TEST_F(RunTest, Clone_AsksForASourceAndNothingElse) {
+  MakeVolumes();
+  ASSERT_EQ(Run({"snapshot", "create", "data", "monday"}), kExitOk);
+  ASSERT_EQ(Run({"volume", "clone", "data", "monday", "copy", "--param", "directory=/x"}), kExitOk)
+      << err_;
+  EXPECT_THAT(out_, StartsWith("volume copy is ready: 10GiB, a clone of data's snapshot monday"));
+  EXPECT_EQ(agent_.last_create().source().snapshot(), "monday");
+  EXPECT_EQ(agent_.last_create().driver(), "");
+  EXPECT_EQ(agent_.last_create().parameters().at("directory"), "/x");
+  EXPECT_EQ(Run({"volume", "clone", "scratch", "monday", "other"}), kExitInUse);
+  EXPECT_EQ(Run({"volume", "clone", "data", "monday"}), kExitUsage);
+}
+
+TEST_F(RunTest, Resize_TakesASize) {
+  MakeVolumes();
+  EXPECT_EQ(Run({"volume", "resize", "data", "20GiB"}), kExitInUse);
+  ASSERT_EQ(Run({"detach", "data"}), kExitOk);
+  EXPECT_EQ(Run({"volume", "resize", "data", "20"}), kExitUsage);
+  EXPECT_EQ(Run({"volume", "resize", "data", "20GiB"}), kExitOk);
+  EXPECT_EQ(out_, "volume data has 20GiB\n");
+}
+
+TEST_F(RunTest, Check_FailsWithWhatItHasFound) {
+  MakeVolumes();
+  v1::CheckVolumeResponse check;
+  v1::Statistic* count = check.add_counts();
+  count->set_name("map_pages");
+  count->set_value(12);
+  agent_.SetCheck(check);
+  ASSERT_EQ(Run({"volume", "check", "data"}), kExitOk) << err_;
+  EXPECT_EQ(out_, "CHECKED    VALUE\nmap pages  12\n");
+  check.add_problems("block 7 is gone");
+  agent_.SetCheck(check);
+  EXPECT_EQ(Run({"volume", "check", "data"}), kExitFailure);
+  EXPECT_THAT(out_, StartsWith("block 7 is gone\n"));
+  EXPECT_THAT(err_, HasSubstr("volume data has 1 problems"));
+}
+
+TEST_F(RunTest, Diff_FollowsTheParts) {
+  MakeVolumes();
+  std::vector<v1::Extent> extents(2);
+  extents[0].set_length(4096);
+  extents[1].set_offset(1 << 20);
+  extents[1].set_length(8192);
+  extents[1].set_zero(true);
+  agent_.SetExtents(extents);
+  ASSERT_EQ(Run({"snapshot", "diff", "data", "tuesday", "--from", "monday"}), kExitOk) << err_;
+  EXPECT_EQ(out_, "OFFSET   LENGTH  NOW\n0        4096    data\n1048576  8192    zeros\n");
+  EXPECT_EQ(agent_.Calls("DiffSnapshots"), 3);
+  ASSERT_EQ(Run({"snapshot", "diff", "data", "tuesday", "-q"}), kExitOk);
+  EXPECT_EQ(out_, "0 4096\n1048576 8192\n");
+}
+
 }  // namespace
 }  // namespace diskd::diskctl

@@ -3,11 +3,15 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "client/lib/size.h"
 
 namespace diskd::diskctl {
 namespace {
@@ -38,6 +42,22 @@ std::string TimeText(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "";
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
                           absl::UTCTimeZone());
+}
+
+std::string StatisticNameText(const v1::Statistic& statistic) {
+  std::string name = statistic.name();
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return name;
+}
+
+std::string StatisticValueText(const v1::Statistic& statistic) {
+  const double value = statistic.value();
+  if (statistic.unit() == "bytes") return client::FormatSize(static_cast<uint64_t>(value));
+  if (statistic.unit() == "seconds") return absl::StrFormat("%.1f s", value);
+  if (statistic.unit() == "ratio") return absl::StrFormat("%.3f", value);
+  const std::string text =
+      value == std::floor(value) ? absl::StrFormat("%.0f", value) : absl::StrFormat("%g", value);
+  return statistic.unit().empty() ? text : absl::StrCat(text, " ", statistic.unit());
 }
 
 absl::StatusOr<v1::Transport> ParseTransport(absl::string_view text) {

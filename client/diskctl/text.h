@@ -23,6 +23,9 @@ std::string VolumeStateText(v1::VolumeState state);             // "ready"
 std::string AttachmentStateText(v1::AttachmentState state);     // "attached"
 std::string TimeText(const google::protobuf::Timestamp& time);  // "2026-01-01T00:00:00Z"
 
+std::string StatisticNameText(const v1::Statistic& statistic);  // "upload lag"
+std::string StatisticValueText(const v1::Statistic& statistic);
+
 // "auto", "buse", "fuse". INVALID_ARGUMENT: another.
 absl::StatusOr<v1::Transport> ParseTransport(absl::string_view text);
 

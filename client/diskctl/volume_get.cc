@@ -45,6 +45,10 @@ absl::Status Get(const std::string& name, Session& session) {
   table.AddRow({"logical block", client::FormatSize(volume.logical_block_bytes())});
   table.AddRow({"state", VolumeStateText(volume.state())});
   table.AddRow({"created", TimeText(volume.create_time())});
+  if (volume.has_source()) {
+    table.AddRow({"clone of", absl::StrCat(volume.source().volume(), ", snapshot ",
+                                           volume.source().snapshot())});
+  }
   const std::map<std::string, std::string> sorted(volume.parameters().begin(),
                                                   volume.parameters().end());
   for (const auto& [key, value] : sorted) {

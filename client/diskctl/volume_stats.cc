@@ -1,34 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <cmath>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
 #include "client/diskctl/table.h"
+#include "client/diskctl/text.h"
 #include "client/lib/size.h"
 
 namespace diskd::diskctl {
 namespace {
-
-// Words in place of "_".
-std::string NameText(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
-std::string ValueText(const v1::Statistic& statistic) {
-  const double value = statistic.value();
-  if (statistic.unit() == "bytes") return client::FormatSize(static_cast<uint64_t>(value));
-  if (statistic.unit() == "seconds") return absl::StrFormat("%.1f s", value);
-  if (statistic.unit() == "ratio") return absl::StrFormat("%.3f", value);
-  const std::string text =
-      value == std::floor(value) ? absl::StrFormat("%.0f", value) : absl::StrFormat("%g", value);
-  return statistic.unit().empty() ? text : absl::StrCat(text, " ", statistic.unit());
-}
 
 absl::Status Stats(const std::string& volume, Session& session) {
   v1::GetVolumeStatsRequest request;
@@ -47,7 +29,7 @@ absl::Status Stats(const std::string& volume, Session& session) {
   table.AddRow({"flushes", absl::StrCat(stats.flushes())});
   table.AddRow({"errors", absl::StrCat(stats.errors())});
   for (const v1::Statistic& statistic : stats.statistics()) {
-    table.AddRow({NameText(statistic.name()), ValueText(statistic)});
+    table.AddRow({StatisticNameText(statistic), StatisticValueText(statistic)});
   }
   table.Print(session.out);
   return absl::OkStatus();

@@ -28,6 +28,12 @@ class Agent {
       const v1::ListVolumesRequest& request) = 0;
   virtual absl::StatusOr<v1::DeleteVolumeResponse> DeleteVolume(
       const v1::DeleteVolumeRequest& request) = 0;
+  virtual absl::StatusOr<v1::ResizeVolumeResponse> ResizeVolume(
+      const v1::ResizeVolumeRequest& request) = 0;
+  virtual absl::StatusOr<v1::CheckVolumeResponse> CheckVolume(
+      const v1::CheckVolumeRequest& request) = 0;
+  virtual absl::StatusOr<v1::DiffSnapshotsResponse> DiffSnapshots(
+      const v1::DiffSnapshotsRequest& request) = 0;
   virtual absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
       const v1::GetVolumeStatsRequest& request) = 0;
 

@@ -208,6 +208,21 @@ absl::StatusOr<v1::RollBackVolumeResponse> Client::RollBackVolume(
                            request);
 }
 
+absl::StatusOr<v1::ResizeVolumeResponse> Client::ResizeVolume(
+    const v1::ResizeVolumeRequest& request) {
+  return connection_->Call(connection_->volumes, &v1::VolumeService::Stub::ResizeVolume, request);
+}
+
+absl::StatusOr<v1::CheckVolumeResponse> Client::CheckVolume(const v1::CheckVolumeRequest& request) {
+  return connection_->Call(connection_->volumes, &v1::VolumeService::Stub::CheckVolume, request);
+}
+
+absl::StatusOr<v1::DiffSnapshotsResponse> Client::DiffSnapshots(
+    const v1::DiffSnapshotsRequest& request) {
+  return connection_->Call(connection_->snapshots, &v1::SnapshotService::Stub::DiffSnapshots,
+                           request);
+}
+
 absl::StatusOr<v1::AttachVolumeResponse> Client::AttachVolume(
     const v1::AttachVolumeRequest& request) {
   return connection_->Call(connection_->attachments, &v1::AttachmentService::Stub::AttachVolume,

@@ -51,6 +51,12 @@ class Client : public Agent {
       const v1::ListVolumesRequest& request) override;
   absl::StatusOr<v1::DeleteVolumeResponse> DeleteVolume(
       const v1::DeleteVolumeRequest& request) override;
+  absl::StatusOr<v1::ResizeVolumeResponse> ResizeVolume(
+      const v1::ResizeVolumeRequest& request) override;
+  absl::StatusOr<v1::CheckVolumeResponse> CheckVolume(
+      const v1::CheckVolumeRequest& request) override;
+  absl::StatusOr<v1::DiffSnapshotsResponse> DiffSnapshots(
+      const v1::DiffSnapshotsRequest& request) override;
   absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
       const v1::GetVolumeStatsRequest& request) override;
   absl::StatusOr<v1::CreateSnapshotResponse> CreateSnapshot(

@@ -225,10 +225,16 @@ absl::Status FakeAgent::CheckParameters(const v1::CreateVolumeRequest& request) 
 }
 
 absl::StatusOr<v1::CreateVolumeResponse> FakeAgent::CreateVolume(
-    const v1::CreateVolumeRequest& request) {
+    const v1::CreateVolumeRequest& given) {
   absl::MutexLock lock(&mutex_);
-  last_create_ = request;
+  last_create_ = given;
   RETURN_IF_ERROR(BeginCall("CreateVolume"));
+  v1::CreateVolumeRequest request = given;
+  if (request.has_source()) {
+    ASSIGN_OR_RETURN(const v1::Volume* source, FindForSnapshots(request.source().volume()));
+    request.set_driver(source->driver());
+    request.set_size_bytes(source->size_bytes());
+  }
   RETURN_IF_ERROR(CheckCreate(request));
   const uint32_t block = request.logical_block_bytes() ? request.logical_block_bytes() : 512;
   v1::CreateVolumeResponse response;
@@ -251,6 +257,7 @@ absl::StatusOr<v1::CreateVolumeResponse> FakeAgent::CreateVolume(
   volume.set_size_bytes(request.size_bytes());
   volume.set_logical_block_bytes(block);
   *volume.mutable_parameters() = request.parameters();
+  if (request.has_source()) *volume.mutable_source() = request.source();
   volume.set_state(v1::VOLUME_STATE_READY);
   volume.mutable_create_time()->set_seconds(kFixedTime);
   *response.mutable_volume() = volume;

@@ -47,6 +47,9 @@ class FakeAgent : public Agent {
   void SetDrivers(std::vector<v1::DriverInfo> drivers);
   // CreateVolume beyond this sum of sizes is RESOURCE_EXHAUSTED.
   void SetCapacity(uint64_t bytes);
+  void SetCheck(v1::CheckVolumeResponse check);  // what every check finds
+  // Every difference of snapshots, one in each answer.
+  void SetExtents(std::vector<v1::Extent> extents);
   void SetStats(v1::GetVolumeStatsResponse stats);  // of every attached volume
 
   // --- what tests ask ---
@@ -64,6 +67,12 @@ class FakeAgent : public Agent {
       const v1::ListVolumesRequest& request) override;
   absl::StatusOr<v1::DeleteVolumeResponse> DeleteVolume(
       const v1::DeleteVolumeRequest& request) override;
+  absl::StatusOr<v1::ResizeVolumeResponse> ResizeVolume(
+      const v1::ResizeVolumeRequest& request) override;
+  absl::StatusOr<v1::CheckVolumeResponse> CheckVolume(
+      const v1::CheckVolumeRequest& request) override;
+  absl::StatusOr<v1::DiffSnapshotsResponse> DiffSnapshots(
+      const v1::DiffSnapshotsRequest& request) override;
   absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
       const v1::GetVolumeStatsRequest& request) override;
   absl::StatusOr<v1::CreateSnapshotResponse> CreateSnapshot(
@@ -115,6 +124,8 @@ class FakeAgent : public Agent {
   std::map<std::string, std::vector<v1::Snapshot>> snapshots_
       ABSL_GUARDED_BY(mutex_);  // by volume id
   v1::GetVolumeStatsResponse stats_ ABSL_GUARDED_BY(mutex_);
+  v1::CheckVolumeResponse check_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::Extent> extents_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> upgraded_ ABSL_GUARDED_BY(mutex_);  // volume ids
   std::vector<v1::TransportInfo> transports_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::DriverInfo> drivers_ ABSL_GUARDED_BY(mutex_);

@@ -22,6 +22,55 @@ absl::Status NoVolume(absl::string_view volume) {
 
 }  // namespace
 
+void FakeAgent::SetCheck(v1::CheckVolumeResponse check) {
+  absl::MutexLock lock(&mutex_);
+  check_ = std::move(check);
+}
+
+void FakeAgent::SetExtents(std::vector<v1::Extent> extents) {
+  absl::MutexLock lock(&mutex_);
+  extents_ = std::move(extents);
+}
+
+absl::StatusOr<v1::ResizeVolumeResponse> FakeAgent::ResizeVolume(
+    const v1::ResizeVolumeRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(BeginCall("ResizeVolume"));
+  ASSIGN_OR_RETURN(v1::Volume * volume, FindForSnapshots(request.volume()));
+  if (volume->has_attachment()) {
+    return absl::FailedPreconditionError(absl::StrCat(volume->name(), " is attached"));
+  }
+  volume->set_size_bytes(request.size_bytes());
+  v1::ResizeVolumeResponse response;
+  *response.mutable_volume() = *volume;
+  return response;
+}
+
+absl::StatusOr<v1::CheckVolumeResponse> FakeAgent::CheckVolume(
+    const v1::CheckVolumeRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(BeginCall("CheckVolume"));
+  RETURN_IF_ERROR(FindForSnapshots(request.volume()).status());
+  return check_;
+}
+
+absl::StatusOr<v1::DiffSnapshotsResponse> FakeAgent::DiffSnapshots(
+    const v1::DiffSnapshotsRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(BeginCall("DiffSnapshots"));
+  ASSIGN_OR_RETURN(const v1::Volume* volume, FindForSnapshots(request.volume()));
+  v1::DiffSnapshotsResponse response;
+  response.set_size_bytes(volume->size_bytes());
+  response.set_next(volume->size_bytes());
+  for (const v1::Extent& extent : extents_) {
+    if (extent.offset() < request.begin()) continue;
+    *response.add_extents() = extent;
+    response.set_next(extent.offset() + extent.length());
+    break;
+  }
+  return response;
+}
+
 void FakeAgent::SetStats(v1::GetVolumeStatsResponse stats) {
   absl::MutexLock lock(&mutex_);
   stats_ = std::move(stats);

@@ -33,8 +33,10 @@ const sdk::DriverDefinition& Definition() {
         "what a flush waits for: local (default; the write log) or remote (the store)"},
        {"log_dir", "directory of the write log, on a local disk (default: the volume's state)"},
        {"log_mib", "size of the write log in MiB, 16 to 1024 (default 256)"},
-       {"volume", "the volume's folder in the store, 32 hexadecimal digits (default: from its id)"},
-       {"existing", "refuse (default) or use a volume that is in the store already"},
+       {"volume", "the volume's folder in the store, 32 hexadecimal digits (default: from its id)",
+        /*own=*/true},
+       {"existing", "refuse (default) or use a volume that is in the store already",
+        /*own=*/true},
        {"endpoint", "s3: URL of the service (default: AWS)"},
        {"region", "s3: default AWS_REGION, else us-east-1"},
        {"addressing", "s3: auto (default), path or virtual"},
@@ -44,7 +46,8 @@ const sdk::DriverDefinition& Definition() {
       ProvisionVolume,
       DeprovisionVolume,
       Open,
-      AtRest};
+      AtRest,
+      CloneVolume};
   return *definition;
 }
 

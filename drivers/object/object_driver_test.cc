@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "drivers/sdk/features.h"
 #include "drivers/sdk/testing/conformance.h"
 
@@ -113,13 +115,15 @@ TEST(ObjectDriver_Snapshot, TakenWhileServing_IsWhatARollbackAtRestBringsBack) {
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_TRUE(again->existed);
     EXPECT_EQ(again->snapshot.id, created->snapshot.id);
-    EXPECT_TRUE(absl::IsFailedPrecondition(features.RollBack("one")));
+    EXPECT_TRUE(absl::IsFailedPrecondition(features.RollBack("one").status()));
+    EXPECT_TRUE(absl::IsFailedPrecondition(features.Resize(16 << 20)));
     EXPECT_EQ(Names(features.ListSnapshots()), std::vector<std::string>{"one"});
   }
   ExpectFirstBlock(config, std::byte{2});
-  EXPECT_TRUE(absl::IsNotFound((*Definition().at_rest(config))->RollBack("two")));
-  const absl::Status rolled = (*Definition().at_rest(config))->RollBack("one");
-  ASSERT_TRUE(rolled.ok()) << rolled;
+  EXPECT_TRUE(absl::IsNotFound((*Definition().at_rest(config))->RollBack("two").status()));
+  const auto rolled = (*Definition().at_rest(config))->RollBack("one");
+  ASSERT_TRUE(rolled.ok()) << rolled.status();
+  EXPECT_EQ(*rolled, config.size_bytes);
   ExpectFirstBlock(config, std::byte{1});
 }
 
@@ -136,6 +140,112 @@ TEST(ObjectDriver_Snapshot, AtRest_IsMadeListedAndDeleted) {
   ASSERT_TRUE(rest()->DeleteSnapshot("a").ok());
   EXPECT_EQ(Names(rest()->ListSnapshots()), std::vector<std::string>{"b"});
   EXPECT_TRUE(absl::IsUnimplemented(rest()->Statistics().status()));
+}
+
+void WriteFirstBlock(const sdk::VolumeConfig& config, std::byte value) {
+  auto driver = Definition().open(config);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  sdk::TestDisk disk(**driver);
+  ASSERT_TRUE(disk.Open().ok());
+  ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, value)), 0);
+}
+
+size_t ObjectsIn(const sdk::TempDir& dir) {
+  size_t objects = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(dir.path() + "/store/objects")) {
+    if (entry.is_regular_file()) ++objects;
+  }
+  return objects;
+}
+
+TEST(ObjectDriver_Clone, LivesOnItsOwnAndLeavesNothing) {
+  const sdk::TempDir dir;
+  const sdk::TempDir clone_dir;
+  const sdk::VolumeConfig config = Config(dir);
+  sdk::VolumeConfig clone = config;
+  clone.volume_id = "object-clone";
+  clone.state_dir = clone_dir.path();
+  ASSERT_TRUE(Definition().provision(config).ok());
+  WriteFirstBlock(config, std::byte{1});
+  EXPECT_TRUE(absl::IsNotFound(Definition().clone(clone, config, "s")));
+  ASSERT_TRUE((*Definition().at_rest(config))->CreateSnapshot("s").ok());
+  WriteFirstBlock(config, std::byte{2});
+  clone.size_bytes *= 2;
+  EXPECT_TRUE(absl::IsInvalidArgument(Definition().clone(clone, config, "s")));
+  clone.size_bytes = config.size_bytes;
+  ASSERT_TRUE(Definition().clone(clone, config, "s").ok());
+  ASSERT_TRUE(Definition().clone(clone, config, "s").ok()) << "again after a crash";
+  ExpectFirstBlock(clone, std::byte{1});
+  WriteFirstBlock(clone, std::byte{3});
+  ExpectFirstBlock(config, std::byte{2});
+  ASSERT_TRUE((*Definition().at_rest(config))->DeleteSnapshot("s").ok());
+  ASSERT_TRUE(Definition().deprovision(config).ok());
+  ExpectFirstBlock(clone, std::byte{3});
+  ASSERT_TRUE(Definition().deprovision(clone).ok());
+  EXPECT_EQ(ObjectsIn(dir), 0u);
+}
+
+TEST(ObjectDriver_Resize, IsSeenByTheNextOpenAndUndoneByARollback) {
+  const sdk::TempDir dir;
+  sdk::VolumeConfig config = Config(dir);
+  const uint64_t before = config.size_bytes;
+  ASSERT_TRUE(Definition().provision(config).ok());
+  const auto rest = [&config] { return *Definition().at_rest(config); };
+  ASSERT_TRUE(rest()->CreateSnapshot("small").ok());
+  ASSERT_TRUE(rest()->Resize(before * 2).ok());
+  ASSERT_TRUE(rest()->Resize(before * 2).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(rest()->Resize(before + 512)));
+  {
+    const auto driver = Definition().open(config);
+    ASSERT_TRUE(driver.ok()) << driver.status();
+    EXPECT_EQ((*driver)->geometry().size_bytes, before * 2) << "not what the caller believes";
+  }
+  EXPECT_EQ(*rest()->RollBack("small"), before);
+  EXPECT_EQ((*Definition().open(config))->geometry().size_bytes, before);
+}
+
+TEST(ObjectDriver_Diff, TellsWhatOneSnapshotHasChanged) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  const auto rest = [&config] { return *Definition().at_rest(config); };
+  ASSERT_TRUE(rest()->CreateSnapshot("empty").ok());
+  WriteFirstBlock(config, std::byte{1});
+  ASSERT_TRUE(rest()->CreateSnapshot("written").ok());
+  const auto page = rest()->Diff("empty", "written", 0, 10);
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->extents.size(), 1u);
+  EXPECT_EQ(page->extents[0].offset, 0u);
+  EXPECT_EQ(page->extents[0].length, 4096u);
+  EXPECT_EQ(page->next, config.size_bytes);
+  EXPECT_TRUE(rest()->Diff("written", "written", 0, 10)->extents.empty());
+  EXPECT_EQ(rest()->Diff("", "written", 0, 10)->extents.size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(rest()->Diff("empty", "nosuch", 0, 10).status()));
+}
+
+TEST(ObjectDriver_Check, FindsTheObjectThatIsGone) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  WriteFirstBlock(config, std::byte{1});
+  auto report = (*Definition().at_rest(config))->Check();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->problems.empty());
+  // The data is the largest object.
+  std::filesystem::path largest;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(dir.path() + "/store/objects")) {
+    if (!entry.is_regular_file()) continue;
+    if (largest.empty() || entry.file_size() > std::filesystem::file_size(largest)) {
+      largest = entry.path();
+    }
+  }
+  std::filesystem::remove(largest);
+  report = (*Definition().at_rest(config))->Check();
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_FALSE(report->problems.empty());
+  EXPECT_NE(report->problems[0].find(largest.filename()), std::string::npos) << report->problems[0];
 }
 
 TEST(ObjectDriver_Statistics, TellWhatWasWrittenAndStored) {

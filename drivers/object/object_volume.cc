@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -20,7 +22,9 @@
 #include "base/status_macros.h"
 #include "drivers/object/engine/write_log.h"
 #include "drivers/object/format/head.h"
+#include "drivers/object/offline_volumes.h"
 #include "drivers/object/runtime/log_file.h"
+#include "drivers/object/served_volume.h"
 #include "drivers/object/store/blocking.h"
 #include "drivers/object/store/probe.h"
 
@@ -45,6 +49,16 @@ absl::Status Wrong(const char* name, const std::string& value, const char* allow
       absl::StrCat("parameter ", name, "=", value, ": must be ", allowed));
 }
 
+std::optional<Uuid> ParseUuid(const std::string& text) {
+  Uuid id;
+  bool good = text.size() == 2 * id.bytes.size();
+  for (char c : text) good &= absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+  if (!good) return std::nullopt;
+  const std::string raw = absl::HexStringToBytes(text);
+  memcpy(id.bytes.data(), raw.data(), id.bytes.size());
+  return id;
+}
+
 // 32 hexadecimal digits, or the hash of the volume's own id.
 absl::StatusOr<Uuid> VolumeUuid(const sdk::VolumeConfig& config) {
   Uuid id;
@@ -56,12 +70,9 @@ absl::StatusOr<Uuid> VolumeUuid(const sdk::VolumeConfig& config) {
     memcpy(id.bytes.data(), digest, id.bytes.size());
     return id;
   }
-  bool good = given.size() == 2 * id.bytes.size();
-  for (char c : given) good &= absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
-  if (!good) return Wrong("volume", given, "32 hexadecimal digits");
-  const std::string raw = absl::HexStringToBytes(given);
-  memcpy(id.bytes.data(), raw.data(), id.bytes.size());
-  return id;
+  const std::optional<Uuid> parsed = ParseUuid(given);
+  if (!parsed.has_value()) return Wrong("volume", given, "32 hexadecimal digits");
+  return *parsed;
 }
 
 absl::Status ParseLog(const sdk::VolumeConfig& config, ObjectVolume& volume) {
@@ -108,13 +119,23 @@ absl::StatusOr<Head> ReadHead(Store& store, const Uuid& id) {
 // Says that this node's volume made the one in the store, and may find it there again.
 std::string MarkPath(const sdk::VolumeConfig& config) { return config.state_dir + "/object.made"; }
 
-absl::Status Mark(const sdk::VolumeConfig& config) {
+// `origin`: what it is a clone of, in hexadecimal digits.
+absl::Status Mark(const sdk::VolumeConfig& config, const std::string& origin) {
   const std::string path = MarkPath(config);
   const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd.valid() || fsync(fd.get()) != 0) {
+  if (!fd.valid() ||
+      pwrite(fd.get(), origin.data(), origin.size(), 0) != static_cast<ssize_t>(origin.size()) ||
+      fsync(fd.get()) != 0) {
     return ErrnoStatus(errno, absl::StrCat("create ", path));
   }
   return absl::OkStatus();
+}
+
+std::optional<Uuid> MarkedOrigin(const sdk::VolumeConfig& config) {
+  std::ifstream in(MarkPath(config));
+  std::string text;
+  std::getline(in, text);
+  return ParseUuid(text);
 }
 
 absl::Status CreateHead(Store& store, const ObjectVolume& volume) {
@@ -171,13 +192,6 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   return volume;
 }
 
-absl::StatusOr<Head> ReadHead(const sdk::VolumeConfig& config) {
-  umask(0);
-  ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
-  return ReadHead(*store, volume.id);
-}
-
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   umask(0);
   ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));
@@ -199,41 +213,55 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
     const bool ours = absl::IsAlreadyExists(created) && access(MarkPath(config).c_str(), F_OK) == 0;
     if (!ours) {
       RETURN_IF_ERROR(created);
-      RETURN_IF_ERROR(Mark(config));
+      RETURN_IF_ERROR(Mark(config, ""));
     }
   }
+  return MakeLogFile(volume.log_path, volume.log_bytes);
+}
+
+absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
+                         const std::string& snapshot) {
+  ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
+  ASSIGN_OR_RETURN(const ObjectVolume parent, ParseVolume(source));
+  if (volume.use_existing) return Wrong("existing", "use", "left out: a clone is a new volume");
+  if (volume.store.url != parent.store.url || volume.store.endpoint != parent.store.endpoint) {
+    return absl::InvalidArgumentError(absl::StrCat("a clone is in the store of its source, ",
+                                                   parent.store.url, ", not in ",
+                                                   volume.store.url));
+  }
+  ASSIGN_OR_RETURN(const auto offline, OfflineVolumes::Open(volume));
+  ASSIGN_OR_RETURN(const Head head,
+                   offline->Run<absl::StatusOr<Head>>([&](Volumes& volumes, auto done) {
+                     volumes.Load(parent.id, std::move(done));
+                   }));
+  ASSIGN_OR_RETURN(const sdk::Snapshot found, FindSnapshot(head, snapshot));
+  if (found.size_bytes != config.size_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("snapshot \"", snapshot, "\" has ", found.size_bytes, " bytes, not ",
+                     config.size_bytes, ": clone it as it is, then change the size"));
+  }
+  // Before the store knows of the clone: its removal has to find the source.
+  RETURN_IF_ERROR(Mark(config, parent.id.Hex()));
+  RETURN_IF_ERROR(offline->Run<absl::Status>([&](Volumes& volumes, auto done) {
+    volumes.Clone(parent.id, found.id, volume.id, std::move(done));
+  }));
   return MakeLogFile(volume.log_path, volume.log_bytes);
 }
 
 absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
   if (!volume.use_existing) {
-    auto store = OpenStore(volume.store);
+    const auto offline = OfflineVolumes::Open(volume);
     // A directory that is gone has no volumes.
-    if (!store.ok() && !absl::IsFailedPrecondition(store.status()) &&
-        !absl::IsNotFound(store.status())) {
-      return store.status();
+    if (!offline.ok() && !absl::IsFailedPrecondition(offline.status()) &&
+        !absl::IsNotFound(offline.status())) {
+      return offline.status();
     }
-    if (store.ok()) {
-      const absl::StatusOr<Head> head = ReadHead(**store, volume.id);
-      for (size_t i = 0; head.ok() && i < head->snapshots.size(); ++i) {
-        if (head->snapshots[i].clones.empty()) continue;
-        return absl::FailedPreconditionError(
-            absl::StrCat("snapshot ", head->snapshots[i].name,
-                         " has clones, which need its data: delete them first"));
-      }
-      // HEAD first: half a volume must not be taken for one.
-      RETURN_IF_ERROR(Retried([&] { return DeleteNow(**store, HeadName(volume.id)); }));
-      std::string after;
-      for (bool more = true; more;) {
-        ASSIGN_OR_RETURN(const ListResult listed,
-                         Retried([&] { return ListNow(**store, VolumePrefix(volume.id), after); }));
-        more = listed.more && !listed.entries.empty();
-        for (const ListEntry& entry : listed.entries) {
-          after = entry.name;
-          RETURN_IF_ERROR(Retried([&] { return DeleteNow(**store, entry.name); }));
-        }
-      }
+    if (offline.ok()) {
+      const std::optional<Uuid> origin = MarkedOrigin(config);
+      RETURN_IF_ERROR((*offline)->Run<absl::Status>([&](Volumes& volumes, auto done) {
+        volumes.Delete(volume.id, origin, std::move(done));
+      }));
     }
   }
   RETURN_IF_ERROR(RemoveLogFile(MarkPath(config)));

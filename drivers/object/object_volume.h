@@ -11,7 +11,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/options.h"
-#include "drivers/object/format/head.h"
 #include "drivers/object/store/open_store.h"
 #include "drivers/object/types.h"
 #include "drivers/sdk/driver.h"
@@ -31,12 +30,12 @@ struct ObjectVolume {
 // INVALID_ARGUMENT: the parameters contradict each other or have unknown values.
 absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config);
 
-// As it is in the store now; disturbs no owner. NOT_FOUND: no such volume.
-absl::StatusOr<Head> ReadHead(const sdk::VolumeConfig& config);
-
 // The volume in the store, and its log.
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config);
-// FAILED_PRECONDITION: one of its snapshots has clones.
+// In place of ProvisionVolume: begins as the snapshot, shares its data.
+absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
+                         const std::string& snapshot);
+// What clones of its snapshots need stays until the last of them is removed.
 absl::Status DeprovisionVolume(const sdk::VolumeConfig& config);
 
 }  // namespace diskd::object

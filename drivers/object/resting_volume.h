@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An object volume that no process of this node serves. What changes it takes it over, and lets it
-// go when the call ends; a list only looks at HEAD.
+// An object volume that this process does not serve. Making a snapshot, rollback and resize take it
+// over, and let it go when the call ends; the rest disturbs no owner.
 #ifndef DISKD_DRIVERS_OBJECT_RESTING_VOLUME_H_
 #define DISKD_DRIVERS_OBJECT_RESTING_VOLUME_H_
 
@@ -21,7 +21,11 @@ class RestingVolume final : public sdk::VolumeFeatures {
   absl::StatusOr<sdk::CreatedSnapshot> CreateSnapshot(const std::string& name) override;
   absl::StatusOr<std::vector<sdk::Snapshot>> ListSnapshots() override;
   absl::Status DeleteSnapshot(const std::string& name) override;
-  absl::Status RollBack(const std::string& snapshot) override;
+  absl::StatusOr<uint64_t> RollBack(const std::string& snapshot) override;
+  absl::Status Resize(uint64_t size_bytes) override;
+  absl::StatusOr<sdk::DiffPage> Diff(const std::string& from, const std::string& to, uint64_t begin,
+                                     size_t max_extents) override;
+  absl::StatusOr<sdk::CheckReport> Check() override;
 
  private:
   const sdk::VolumeConfig config_;

@@ -54,6 +54,13 @@ std::vector<sdk::Snapshot> SnapshotsOf(const Head& head) {
   return snapshots;
 }
 
+absl::StatusOr<sdk::Snapshot> FindSnapshot(const Head& head, const std::string& name) {
+  for (const SnapshotEntry& entry : head.snapshots) {
+    if (entry.name == name && !entry.deleted) return ToSdk(entry);
+  }
+  return absl::NotFoundError(absl::StrCat("there is no snapshot \"", name, "\""));
+}
+
 absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::Open(const sdk::VolumeConfig& config,
                                                                  bool at_rest) {
   umask(0);  // every mode is given where a file is made
@@ -82,6 +89,10 @@ absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::Open(const sdk::Volu
     return absl::Status(opened->code(),
                         absl::StrCat("volume ", config.volume_id, ": ", opened->message()));
   }
+  // What HEAD says, not what the volume was created with: the two must be seen to differ.
+  driver->geometry_.size_bytes = *driver->Ask<uint64_t>(
+      absl::InfiniteDuration(),
+      [](Engine& engine, auto done) { done(engine.head().size_blocks * kBlockBytes); });
   return driver;
 }
 
@@ -133,11 +144,16 @@ absl::StatusOr<std::vector<sdk::Snapshot>> ServedVolume::ListSnapshots() {
 }
 
 absl::StatusOr<sdk::Snapshot> ServedVolume::Find(const std::string& name) {
-  ASSIGN_OR_RETURN(const std::vector<sdk::Snapshot> snapshots, ListSnapshots());
-  for (const sdk::Snapshot& snapshot : snapshots) {
-    if (snapshot.name == name) return snapshot;
-  }
-  return absl::NotFoundError(absl::StrCat("there is no snapshot \"", name, "\""));
+  return *Ask<absl::StatusOr<sdk::Snapshot>>(
+      absl::InfiniteDuration(),
+      [&name](Engine& engine, auto done) { done(FindSnapshot(engine.head(), name)); });
+}
+
+absl::Status ServedVolume::OnlyAtRest(const char* what) const {
+  if (at_rest_) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("a volume that is served can't be ", what,
+                                                    ": what its users hold in memory would not fit "
+                                                    "the disk any more; detach it first"));
 }
 
 absl::StatusOr<sdk::CreatedSnapshot> ServedVolume::CreateSnapshot(const std::string& name) {
@@ -169,15 +185,24 @@ absl::Status ServedVolume::DeleteSnapshot(const std::string& name) {
       [id = found->id](Engine& engine, auto done) { engine.DeleteSnapshot(id, std::move(done)); });
 }
 
-absl::Status ServedVolume::RollBack(const std::string& snapshot) {
-  if (!at_rest_) {
-    return absl::FailedPreconditionError(
-        "a volume that is served can't be rolled back: what its users hold in memory would not "
-        "fit the disk any more; detach it first");
-  }
+absl::StatusOr<uint64_t> ServedVolume::RollBack(const std::string& snapshot) {
+  RETURN_IF_ERROR(OnlyAtRest("rolled back"));
   ASSIGN_OR_RETURN(const sdk::Snapshot found, Find(snapshot));
-  return AskFeature(
-      [id = found.id](Engine& engine, auto done) { engine.RollBack(id, std::move(done)); });
+  RETURN_IF_ERROR(AskFeature(
+      [id = found.id](Engine& engine, auto done) { engine.RollBack(id, std::move(done)); }));
+  return found.size_bytes;
+}
+
+absl::Status ServedVolume::Resize(uint64_t size_bytes) {
+  RETURN_IF_ERROR(OnlyAtRest("resized"));
+  if (size_bytes == 0 || size_bytes % kBlockBytes != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the size of ", size_bytes, " bytes is not a multiple of 4096"));
+  }
+  return AskFeature([size_bytes](Engine& engine, auto done) {
+    if (engine.head().size_blocks == size_bytes / kBlockBytes) return done(absl::OkStatus());
+    engine.Resize(size_bytes / kBlockBytes, std::move(done));
+  });
 }
 
 absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {

@@ -39,7 +39,8 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   absl::StatusOr<sdk::CreatedSnapshot> CreateSnapshot(const std::string& name) override;
   absl::StatusOr<std::vector<sdk::Snapshot>> ListSnapshots() override;
   absl::Status DeleteSnapshot(const std::string& name) override;
-  absl::Status RollBack(const std::string& snapshot) override;
+  absl::StatusOr<uint64_t> RollBack(const std::string& snapshot) override;
+  absl::Status Resize(uint64_t size_bytes) override;
   absl::StatusOr<std::vector<sdk::Statistic>> Statistics() override;
 
  private:
@@ -75,6 +76,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   absl::Status AskFeature(Call call);
 
   absl::StatusOr<sdk::Snapshot> Find(const std::string& name);  // NOT_FOUND
+  absl::Status OnlyAtRest(const char* what) const;
   void EndEngine(absl::Notification& gone);
 
   bool at_rest_ = false;
@@ -93,6 +95,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
 // A snapshot in HEAD as the SDK has it.
 sdk::Snapshot ToSdk(const SnapshotEntry& entry);
 std::vector<sdk::Snapshot> SnapshotsOf(const Head& head);
+absl::StatusOr<sdk::Snapshot> FindSnapshot(const Head& head, const std::string& name);
 
 }  // namespace diskd::object
 

@@ -156,6 +156,7 @@ struct VolumeConfig {
 struct ParameterDefinition {
   std::string name;
   std::string description;  // one line for `diskctl driver ls`
+  bool own = false;         // what two volumes can't share: a clone does not inherit it
 };
 
 // What a driver executable offers. The functions return statuses whose message tells the user
@@ -172,6 +173,10 @@ struct DriverDefinition {
   absl::StatusOr<std::unique_ptr<Driver>> (*open)(const VolumeConfig&) = nullptr;
   // What it can do with a volume that no process serves; nullptr: nothing. Used for one request.
   absl::StatusOr<std::unique_ptr<VolumeFeatures>> (*at_rest)(const VolumeConfig&) = nullptr;
+  // In place of `provision`: the volume begins as a snapshot of `source`, which may be served
+  // meanwhile. nullptr: can't. NOT_FOUND: no such snapshot.
+  absl::Status (*clone)(const VolumeConfig&, const VolumeConfig& source,
+                        const std::string& snapshot) = nullptr;
 };
 
 }  // namespace diskd::sdk

@@ -39,6 +39,24 @@ struct Statistic {
   std::string unit;  // "bytes", "seconds", "ratio"; empty: a number of things
 };
 
+struct Extent {
+  uint64_t offset = 0;  // bytes
+  uint64_t length = 0;
+  bool zero = false;  // reads as zeros now
+};
+
+struct DiffPage {
+  std::vector<Extent> extents;  // ascending, disjoint
+  uint64_t next = 0;            // everything before this is told; the size: that was all
+  uint64_t size_bytes = 0;      // of the newer snapshot
+};
+
+struct CheckReport {
+  std::vector<Statistic> counts;      // what was looked at
+  std::vector<std::string> problems;  // the first ones
+  bool more_problems = false;
+};
+
 class VolumeFeatures {
  public:
   virtual ~VolumeFeatures() = default;
@@ -55,13 +73,27 @@ class VolumeFeatures {
   virtual absl::Status DeleteSnapshot(const std::string& name) {  // missing is success
     return absl::UnimplementedError("");
   }
-  // Makes the disk what the snapshot is; only of a volume at rest. NOT_FOUND: no such snapshot.
-  virtual absl::Status RollBack(const std::string& snapshot) {
+  // Makes the disk what the snapshot is, and returns its size; only of a volume at rest. NOT_FOUND:
+  // no such snapshot.
+  virtual absl::StatusOr<uint64_t> RollBack(const std::string& snapshot) {
     return absl::UnimplementedError("");
   }
+  // Only of a volume at rest. Shrinking cuts off the end.
+  virtual absl::Status Resize(uint64_t size_bytes) { return absl::UnimplementedError(""); }
   virtual absl::StatusOr<std::vector<Statistic>> Statistics() {
     return absl::UnimplementedError("");
   }
+
+  // These only look, and are asked at rest alone; then another process may serve the volume.
+  //
+  // What `to` has changed since `from` ("": all that has data), beginning at `begin`, at most
+  // `max_extents`. NOT_FOUND: no such snapshot.
+  virtual absl::StatusOr<DiffPage> Diff(const std::string& from, const std::string& to,
+                                        uint64_t begin, size_t max_extents) {
+    return absl::UnimplementedError("");
+  }
+  // Reads everything the backing store has of the volume and its snapshots; as long as it takes.
+  virtual absl::StatusOr<CheckReport> Check() { return absl::UnimplementedError(""); }
 };
 
 }  // namespace diskd::sdk

@@ -42,6 +42,7 @@ driver::v1::DriverDescription ToProto(const DriverDefinition& definition) {
     auto* added = out.add_parameters();
     added->set_name(parameter.name);
     added->set_description(parameter.description);
+    added->set_own(parameter.own);
   }
   out.set_protocol_version(kControlProtocolVersion);
   return out;

@@ -31,7 +31,7 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
       }
       break;
     case driver::v1::Request::kProvision:
-      status = Provision(request.provision().config());
+      status = Provision(request.provision());
       if (status.ok()) response.mutable_provision();
       break;
     case driver::v1::Request::kDeprovision:
@@ -82,8 +82,16 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
   SetStatus(status, response);
 }
 
-absl::Status DriverService::Provision(const driver::v1::VolumeConfig& config) {
-  ASSIGN_OR_RETURN(const VolumeConfig volume, FromProto(config, definition_));
+absl::Status DriverService::Provision(const driver::v1::ProvisionRequest& request) {
+  ASSIGN_OR_RETURN(const VolumeConfig volume, FromProto(request.config(), definition_));
+  if (request.has_source()) {
+    if (definition_.clone == nullptr) {
+      return absl::UnimplementedError(
+          absl::StrCat("driver ", definition_.name, " does not have clones"));
+    }
+    ASSIGN_OR_RETURN(const VolumeConfig source, FromProto(request.source(), definition_));
+    return definition_.clone(volume, source, request.source_snapshot());
+  }
   return definition_.provision == nullptr ? absl::OkStatus() : definition_.provision(volume);
 }
 

@@ -33,7 +33,7 @@ class DriverService final : public ControlHandler {
               ControlReply& reply) override;
 
  private:
-  absl::Status Provision(const driver::v1::VolumeConfig& config);
+  absl::Status Provision(const driver::v1::ProvisionRequest& request);
   absl::Status Deprovision(const driver::v1::VolumeConfig& config);
   absl::Status Open(const driver::v1::OpenRequest& request);
   absl::Status Feature(const driver::v1::FeatureRequest& request,

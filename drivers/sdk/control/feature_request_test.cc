@@ -22,7 +22,7 @@ class FakeFeatures final : public VolumeFeatures {
     return CreatedSnapshot{snapshots.back(), false};
   }
   absl::StatusOr<std::vector<Snapshot>> ListSnapshots() override { return snapshots; }
-  absl::Status RollBack(const std::string& snapshot) override {
+  absl::StatusOr<uint64_t> RollBack(const std::string& snapshot) override {
     return absl::NotFoundError(absl::StrCat("no snapshot ", snapshot));
   }
 
@@ -123,6 +123,44 @@ TEST(AnswerFeature_ManySnapshots, ComeInPagesThatFitAPacket) {
     more = response->list_snapshots().more();
   }
   EXPECT_EQ(seen, kSnapshots);
+}
+
+class CheckedFeatures final : public VolumeFeatures {
+ public:
+  absl::StatusOr<CheckReport> Check() override {
+    CheckReport report;
+    report.counts.push_back({"objects", 3, ""});
+    report.problems.assign(1000, std::string(4096, 'p'));
+    return report;
+  }
+  absl::StatusOr<DiffPage> Diff(const std::string&, const std::string&, uint64_t begin,
+                                size_t max_extents) override {
+    DiffPage page;
+    for (size_t i = 0; i < max_extents; ++i) {
+      page.extents.push_back({begin + ~uint64_t{0} / 4, ~uint64_t{0} / 4, true});
+    }
+    page.next = ~uint64_t{0} / 2;
+    return page;
+  }
+};
+
+TEST(AnswerFeature_LargeAnswers, FitAPacket) {
+  DriverDefinition definition = Plain();
+  definition.at_rest = [](const VolumeConfig&) -> absl::StatusOr<std::unique_ptr<VolumeFeatures>> {
+    return std::make_unique<CheckedFeatures>();
+  };
+  FeatureRequest request = Request();
+  request.mutable_check();
+  const auto checked = AnswerFeature(request, definition, nullptr);
+  ASSERT_TRUE(checked.ok()) << checked.status();
+  EXPECT_LT(checked->ByteSizeLong(), size_t{60} << 10);
+  EXPECT_TRUE(checked->check().more_problems());
+  EXPECT_EQ(checked->check().counts_size(), 1);
+  request.mutable_diff()->set_begin(~uint64_t{0} / 4);
+  const auto diff = AnswerFeature(request, definition, nullptr);
+  ASSERT_TRUE(diff.ok()) << diff.status();
+  EXPECT_LT(diff->ByteSizeLong(), size_t{60} << 10);
+  EXPECT_GT(diff->diff().extents_size(), 1000);
 }
 
 TEST(AnswerFeature_ImpossibleConfig, IsRefused) {
