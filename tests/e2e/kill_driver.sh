@@ -7,8 +7,8 @@ KILLS=${KILLS:-6}
 # A machine so slow that fio's time is over sooner must still have shown this many.
 KILLS_LEAST=$((KILLS / 3))
 STALL_LIMIT_MS=${STALL_LIMIT_MS:-1000}
-# A busy machine may hold fio itself up; the driver's share shows in the better of two rounds.
-ROUNDS=2
+# A busy machine may hold fio itself up; the driver's share shows in the best round.
+ROUNDS=${ROUNDS:-2}
 
 has_driver() { [ "$(driver_pid "$1")" -gt 1 ]; }
 

@@ -75,6 +75,7 @@ ceph_create() {
   ceph_conf "$fsid" "$mon_port" >"$conf"
   export DISKD_TEST_S3_ENDPOINT=http://127.0.0.1:$S3_PORT DISKD_TEST_S3_CONDITIONS=honoured
   export DISKD_TEST_S3_ACCESS_KEY=AKTEST DISKD_TEST_S3_SECRET_KEY=test-secret-of-this-run
+  export DISKD_TEST_S3_LOG=$S3_WORK/log/client.rgw.log # a line per request
   {
     ceph_keyring
     monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$mon_port]" "$S3_WORK/monmap"

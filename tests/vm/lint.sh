@@ -35,6 +35,7 @@ fetch_checkpatch() {
 
 kernel_dir=$(./fetch_kernel.sh 6.12)
 rm -rf "$out"
+mkdir -p "$(dirname "$out")"
 ./make_module.sh "$kernel_dir" "$out" ../../kernel C=2 CF=-D__CHECK_ENDIAN__ >"$out.log" 2>&1 ||
   { cat "$out.log" >&2; die "the module does not build"; }
 rc=0

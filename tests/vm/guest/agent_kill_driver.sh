@@ -4,4 +4,4 @@
 # limit: 500
 set -e
 insmod "$BUSE_KO"
-exec env DISKD_TRANSPORT=buse KILLS=3 RUNTIME_S=30 STALL_LIMIT_MS=4000 "$REPO/tests/e2e/kill_driver.sh"
+exec env DISKD_TRANSPORT=buse KILLS=3 RUNTIME_S=20 ROUNDS=4 STALL_LIMIT_MS=1000 "$REPO/tests/e2e/kill_driver.sh"

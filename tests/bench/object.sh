@@ -1,0 +1,210 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What object volumes cost, each figure beside its peer, in one run. Prints one JSON object.
+# usage: with_server.sh ceph object.sh BIN_DIR   (`./dev bench object` does that; the variables
+# DISKD_TEST_S3_* describe the S3 server)
+# Volumes are attached over FUSE + loop, or what DISKD_TRANSPORT says. What that costs by itself
+# shows in the volume of the driver `memory`, which is in each group of devices.
+export DISKD_BIN_DIR=$1
+REPEATS=${REPEATS:-3}
+SECONDS_EACH=${SECONDS_EACH:-4}
+IDLE_S=${IDLE_S:-30}
+COLD_READS=${COLD_READS:-2000}
+# shellcheck source=tests/e2e/lib.sh
+. "$(readlink -f "$(dirname "$0")")/../e2e/lib.sh"
+export AWS_ACCESS_KEY_ID=$DISKD_TEST_S3_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$DISKD_TEST_S3_SECRET_KEY
+BUCKET=$DISKD_TEST_S3_BUCKET
+FILE_MIB=256
+
+row() { printf '%s\n' "$*" >>"$WORK/rows"; } # WHAT WHO VALUE
+progress() { printf -- '-- %s\n' "$*" >&2; }
+
+create() { # NAME SIZE STORE [options]
+  diskctl volume create "$1" --driver object --size "$2" --param "store=$3" \
+    --param "endpoint=$DISKD_TEST_S3_ENDPOINT" "${@:4}" >/dev/null
+}
+create_dir() { diskctl volume create "$1" --driver object --size "$2" --param "store=dir:$WORK/store" >/dev/null; }
+remove() { diskctl detach "$1" >/dev/null && diskctl volume delete "$1" >/dev/null; }
+# Requests that the server has answered; all, or those of one method.
+requests() { cat "$DISKD_TEST_S3_LOG" | grep -c "beast: .*\"${1:-[A-Z]*} /$BUCKET" || true; }
+
+job() { # FILE [options]: fio's report
+  fio --name=b --filename="$1" --bs=4k --size=$((FILE_MIB / 2))m --output-format=json "${@:2}"
+}
+timed=(--time_based --runtime="$SECONDS_EACH" --norandommap)
+# Microseconds of a write and the sync behind it, the medians' sum.
+durable_us() { # FILE [options]
+  job "$1" --ioengine=psync --direct=1 --rw=randwrite --fdatasync=1 "${timed[@]}" "${@:2}" |
+    json '(d["jobs"][0]["write"]["clat_ns"]["percentile"]["50.000000"] + d["jobs"][0]["sync"]["lat_ns"]["percentile"]["50.000000"]) / 1e3'
+}
+read_us() { # FILE
+  job "$1" --ioengine=psync --direct=1 --rw=randread "${timed[@]}" |
+    json 'd["jobs"][0]["read"]["clat_ns"]["percentile"]["50.000000"] / 1e3'
+}
+write_rate() { # FILE OPTIONS...: bytes a second
+  job "$1" --ioengine=io_uring --direct=1 "${timed[@]}" --end_fsync=1 "${@:2}" |
+    json 'd["jobs"][0]["write"]["bw_bytes"]'
+}
+
+written_file() { # FILE: of blocks that have all been written, as the write log is
+  dd if=/dev/urandom of="$1" bs=1M count=$FILE_MIB conv=fsync status=none
+}
+
+latency_and_bandwidth() {
+  local dir s3 memory i
+  written_file "$WORK/recycled"
+  create_dir dir 1GiB
+  create s3 1GiB "s3://$BUCKET/bench"
+  diskctl volume create memory --driver memory --size 256MiB >/dev/null
+  dir=$(attach dir) s3=$(attach s3) memory=$(attach memory)
+  for device in "$dir" "$s3" "$memory"; do
+    dd if=/dev/urandom of="$device" bs=1M count=$((FILE_MIB / 2)) oflag=direct conv=fsync status=none
+  done
+  for i in $(seq "$REPEATS"); do
+    progress "latency and bandwidth, round $i of $REPEATS"
+    row durable_us recycled "$(durable_us "$WORK/recycled")"
+    row durable_us dir "$(durable_us "$dir")"
+    row durable_us s3 "$(durable_us "$s3")"
+    row durable_us memory "$(durable_us "$memory")"
+    rm -f "$WORK/growing"
+    row durable_us growing "$(durable_us "$WORK/growing" --rw=write --fallocate=none --file_append=1 --size=1g)"
+    row read_us recycled "$(read_us "$WORK/recycled")"
+    row read_us dir "$(read_us "$dir")"
+    row read_us s3 "$(read_us "$s3")"
+    row read_us memory "$(read_us "$memory")"
+    row write_rate recycled "$(write_rate "$WORK/recycled" --rw=write --bs=256k --iodepth=4)"
+    row write_rate dir "$(write_rate "$dir" --rw=randwrite --iodepth=32)"
+    row write_rate s3 "$(write_rate "$s3" --rw=randwrite --iodepth=32)"
+    row write_rate memory "$(write_rate "$memory" --rw=randwrite --iodepth=32)"
+  done
+  row memory_mib s3 "$(peak_mib s3)"
+  remove dir
+  remove memory
+  remove s3
+}
+
+peak_mib() { # VOLUME
+  awk '/^VmHWM/ { print $2 / 1024 }' "/proc/$(driver_pid "$1")/status"
+}
+
+against_s3backer() {
+  command -v s3backer >/dev/null || { progress "s3backer is not installed: left out"; return 0; }
+  local device pid iops=(--ioengine=psync --rw=randwrite --fsync=32 "${timed[@]}")
+  printf '%s:%s\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >"$WORK/s3backer.keys"
+  chmod 600 "$WORK/s3backer.keys"
+  mkdir "$WORK/mnt/s3backer"
+  s3backer -f --accessFile="$WORK/s3backer.keys" --baseURL="$DISKD_TEST_S3_ENDPOINT/" --blockSize=4k \
+    --size=1g --prefix=s3backer/ --filename=disk "$BUCKET" "$WORK/mnt/s3backer" >"$WORK/s3backer.log" 2>&1 &
+  pid=$!
+  wait_for 60 test -e "$WORK/mnt/s3backer/disk" || fail "s3backer: $(tail -3 "$WORK/s3backer.log")"
+  create peer 1GiB "s3://$BUCKET/peer"
+  device=$(attach peer)
+  for i in $(seq "$REPEATS"); do
+    progress "s3backer, round $i of $REPEATS"
+    row sync32_iops s3backer "$(job "$WORK/mnt/s3backer/disk" "${iops[@]}" | json 'd["jobs"][0]["write"]["iops"]')"
+    row sync32_iops s3 "$(job "$device" "${iops[@]}" --direct=1 | json 'd["jobs"][0]["write"]["iops"]')"
+  done
+  umount "$WORK/mnt/s3backer"
+  wait $pid || true
+  remove peer
+}
+
+# Reads of what is in the store alone, against a client that does nothing but such requests.
+cold_reads() {
+  local device log i
+  create cold 1GiB "s3://$BUCKET/cold"
+  device=$(attach cold)
+  dd if=/dev/urandom of="$device" bs=1M count=$((FILE_MIB / 2)) oflag=direct conv=fsync status=none
+  for i in $(seq "$REPEATS"); do
+    progress "cold reads, round $i of $REPEATS"
+    diskctl detach cold >/dev/null
+    log=$(find "$WORK/state" -name object.log)
+    rm "$log"
+    device=$(attach cold)
+    local before
+    before=$(requests GET)
+    row cold_iops s3 "$(job "$device" --ioengine=io_uring --direct=1 --iodepth=32 --rw=randread \
+      --io_size=$((COLD_READS * 4))k | json 'd["jobs"][0]["read"]["iops"]')"
+    row cold_gets s3 "$(python3 -c "print(($(requests GET) - $before) / $COLD_READS)")"
+    row cold_iops bare "$(bare_gets)"
+  done
+  remove cold
+}
+
+bare_gets() { # ranged GETs of 4 KiB from one object, 32 at a time, a second
+  local begin end i
+  [ -e "$WORK/body" ] || {
+    head -c 8388608 /dev/urandom >"$WORK/body"
+    curl -sf --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+      -T "$WORK/body" "$DISKD_TEST_S3_ENDPOINT/$BUCKET/body"
+    for i in $(seq "$COLD_READS"); do
+      begin=$((RANDOM % 2048 * 4096))
+      printf 'url = "%s"\nrange = "%d-%d"\noutput = "/dev/null"\naws-sigv4 = "aws:amz:us-east-1:s3"\nuser = "%s:%s"\n' \
+        "$DISKD_TEST_S3_ENDPOINT/$BUCKET/body" $begin $((begin + 4095)) "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"
+      [ "$i" = "$COLD_READS" ] || echo next
+    done >"$WORK/gets"
+  }
+  begin=${EPOCHREALTIME/./}
+  curl -sf --parallel --parallel-immediate --parallel-max 32 -K "$WORK/gets" >/dev/null || fail "curl: $?"
+  end=${EPOCHREALTIME/./}
+  python3 -c "print($COLD_READS * 1e6 / ($end - $begin))"
+}
+
+requests_per_gib() {
+  local device before
+  progress "requests per GiB, idle requests, memory"
+  create many 2GiB "s3://$BUCKET/many"
+  device=$(attach many)
+  before=$(requests PUT)
+  job "$device" --ioengine=io_uring --direct=1 --rw=randwrite --iodepth=32 --size=1g --end_fsync=1 >/dev/null
+  settle PUT
+  row puts_per_gib s3 $(($(requests PUT) - before))
+  row memory_mib s3 "$(peak_mib many)"
+  settle
+  before=$(requests)
+  sleep "$IDLE_S"
+  row idle_requests s3 $(($(requests) - before))
+  remove many
+}
+settle() { # [METHOD]: until no such request comes for a while
+  local last=-1 now
+  now=$(requests "$@")
+  while [ "$now" != "$last" ]; do
+    sleep 12 # longer than the upload's delay
+    last=$now
+    now=$(requests "$@")
+  done
+}
+
+# From kill -9 of the driver to the first answer of the disk.
+recovery_ms() { # VOLUME DEVICE
+  local begin
+  begin=${EPOCHREALTIME/./}
+  kill_driver "$1"
+  dd if="$2" of=/dev/null bs=4k count=1 skip=$((RANDOM % 1000)) iflag=direct status=none
+  echo $(((${EPOCHREALTIME/./} - begin) / 1000))
+}
+recovery() {
+  local size device i
+  for size in 1GiB 64GiB 16TiB; do
+    progress "recovery of $size"
+    create "disk$size" $size "s3://$BUCKET/recovery"
+    device=$(attach "disk$size")
+    # The same amount, spread over the whole disk.
+    fio --name=s --filename="$device" --ioengine=io_uring --direct=1 --bs=4k --rw=randwrite --iodepth=32 \
+      --io_size=64m --norandommap --random_generator=tausworthe64 --end_fsync=1 --output=/dev/null
+    for i in $(seq "$REPEATS"); do
+      row recovery_ms "$size" "$(recovery_ms "disk$size" "$device")"
+      sleep 1
+    done
+    row memory_mib "$size" "$(peak_mib "disk$size")"
+    remove "disk$size"
+  done
+}
+
+[ -n "${DISKD_TEST_S3_LOG:-}" ] || fail "DISKD_TEST_S3_LOG, the server's log with a line per request, is not set"
+start_agent
+for part in ${ONLY:-latency_and_bandwidth against_s3backer cold_reads requests_per_gib recovery}; do
+  "$part"
+done
+python3 "$(readlink -f "$REPO/tests/bench/object_report.py")" "$WORK/rows"
