@@ -25,17 +25,29 @@ constexpr uint32_t kDefaultBlock = 512;
 // One bit per page is kept in memory: 32 MiB for this size.
 constexpr uint64_t kMaxSize = uint64_t{1} << 40;
 
+// Locked: every page is there and stays, so that the disk can take swap and what memory pressure
+// writes back. Nothing is ever allocated for I/O, and nothing given back.
+//
 // Pages that are there are copied to and from the mapping; all others go through the file, which
 // can say that the tmpfs is full, and reads holes without filling them.
 class MemoryDriver final : public sdk::SyncDriver {
  public:
-  MemoryDriver(Fd file, std::byte* memory, const sdk::Geometry& geometry)
-      : file_(std::move(file)), memory_(memory), geometry_(geometry), pages_(geometry.size_bytes) {
-    FindPages();
+  MemoryDriver(Fd file, std::byte* memory, const sdk::Geometry& geometry, bool locked)
+      : file_(std::move(file)),
+        memory_(memory),
+        geometry_(geometry),
+        locked_(locked),
+        pages_(geometry.size_bytes) {
+    if (locked) {
+      pages_.Add(0, geometry.size_bytes);
+    } else {
+      FindPages();
+    }
   }
   ~MemoryDriver() override { munmap(memory_, geometry_.size_bytes); }
 
   sdk::Geometry geometry() const override { return geometry_; }
+  const Fd& file() const { return file_; }
 
   int Read(uint64_t offset, absl::Span<std::byte> into) override {
     if (!pages_.ContainsOnePage(offset, into.size())) return ReadPages(offset, into);
@@ -99,6 +111,10 @@ class MemoryDriver final : public sdk::SyncDriver {
   }
 
   int Punch(uint64_t offset, uint64_t length) {
+    if (locked_) {
+      memset(memory_ + offset, 0, length);
+      return 0;
+    }
     // First, so that no request that comes later copies to a page that is about to go.
     pages_.RemoveWhole(offset, length);
     int result;
@@ -123,8 +139,37 @@ class MemoryDriver final : public sdk::SyncDriver {
   const Fd file_;
   std::byte* const memory_;
   const sdk::Geometry geometry_;
+  const bool locked_;
   PageSet pages_;
 };
+
+absl::StatusOr<bool> WantsLocked(const sdk::VolumeConfig& config) {
+  const auto parameter = config.parameters.find("locked");
+  if (parameter == config.parameters.end() || parameter->second == "false") return false;
+  if (parameter->second == "true") return true;
+  return absl::InvalidArgumentError(absl::StrCat("volume ", config.volume_id,
+                                                 ": parameter locked is \"", parameter->second,
+                                                 "\"; use true or false"));
+}
+
+// Takes all memory at once and for good.
+absl::Status LockAll(const sdk::VolumeConfig& config, const Fd& file, void* memory) {
+  int result;
+  do {
+    result = fallocate(file.get(), 0, 0, static_cast<off_t>(config.size_bytes));
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    return ErrnoStatus(errno, absl::StrCat("volume ", config.volume_id, ": take ",
+                                           config.size_bytes, " bytes of memory (locked=true)"));
+  }
+  if (mlock(memory, config.size_bytes) != 0) {
+    return ErrnoStatus(errno,
+                       absl::StrCat("volume ", config.volume_id, ": lock ", config.size_bytes,
+                                    " bytes of memory (locked=true needs CAP_IPC_LOCK or a "
+                                    "limit of locked memory above that)"));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::string> BackingPath(const sdk::VolumeConfig& config) {
   const auto parameter = config.parameters.find("dir");
@@ -165,6 +210,7 @@ absl::Status Provision(const sdk::VolumeConfig& config) {
                                                    " are possible"));
   }
   ASSIGN_OR_RETURN(const std::string path, BackingPath(config));
+  RETURN_IF_ERROR(WantsLocked(config).status());
   // The volume's id is in the name, so a file that exists is this volume's, from before a crash.
   const Fd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.valid()) return ErrnoStatus(errno, absl::StrCat("create ", path));
@@ -207,13 +253,18 @@ absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& confi
   geometry.logical_block_bytes =
       config.logical_block_bytes == 0 ? kDefaultBlock : config.logical_block_bytes;
   geometry.read_only = config.read_only;
-  geometry.discard = true;
+  ASSIGN_OR_RETURN(const bool locked, WantsLocked(config));
+  geometry.discard = !locked;
   geometry.write_zeroes = true;
   geometry.discard_granularity_bytes = kPageBytes;
   void* memory = mmap(nullptr, config.size_bytes, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_NORESERVE, file.get(), 0);
   if (memory == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("map ", path));
-  return std::make_unique<MemoryDriver>(std::move(file), static_cast<std::byte*>(memory), geometry);
+  // Owns file and mapping from here on.
+  auto driver = std::make_unique<MemoryDriver>(std::move(file), static_cast<std::byte*>(memory),
+                                               geometry, locked);
+  if (locked) RETURN_IF_ERROR(LockAll(config, driver->file(), memory));
+  return driver;
 }
 
 }  // namespace
@@ -222,7 +273,10 @@ const sdk::DriverDefinition& Definition() {
   static const sdk::DriverDefinition definition{
       .name = "memory",
       .description = "Sparse RAM disk; survives its driver, not a reboot",
-      .parameters = {{"dir", "tmpfs directory that holds the memory (default /dev/shm)"}},
+      .parameters = {{"dir", "tmpfs directory that holds the memory (default /dev/shm)"},
+                     {"locked",
+                      "true: take and lock all memory at once, for swap on this disk (default "
+                      "false)"}},
       .provision = Provision,
       .deprovision = Deprovision,
       .open = Open,

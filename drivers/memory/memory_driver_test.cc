@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "drivers/sdk/testing/conformance.h"
@@ -53,6 +54,41 @@ TEST_F(MemoryDriverTest, Dir_Missing_IsNamedWithAdvice) {
   EXPECT_NE(status.message().find(shm_.path() + "/missing"), absl::string_view::npos);
   EXPECT_NE(status.message().find("create"), absl::string_view::npos);
   EXPECT_TRUE(Definition().deprovision(config_).ok());
+}
+
+TEST_F(MemoryDriverTest, Locked_NeitherTrueNorFalse_IsRefused) {
+  config_.parameters["locked"] = "maybe";
+  const absl::Status status = Definition().provision(config_);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_NE(status.message().find("maybe"), absl::string_view::npos);
+}
+
+TEST_F(MemoryDriverTest, Locked_AllMemory_IsTakenAndStays) {
+  config_.parameters["locked"] = "true";
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  const auto driver = Definition().open(config_);
+  if (driver.status().message().find("CAP_IPC_LOCK") != absl::string_view::npos) {
+    GTEST_SKIP() << driver.status();
+  }
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  const auto allocated = [this] {
+    struct stat status;
+    EXPECT_EQ(stat(BackingPath().c_str(), &status), 0);
+    return static_cast<uint64_t>(status.st_blocks) * 512;
+  };
+  EXPECT_GE(allocated(), config_.size_bytes);
+  // A discard would give memory back.
+  EXPECT_FALSE((*driver)->geometry().discard);
+  auto* disk = dynamic_cast<sdk::SyncDriver*>(driver->get());
+  ASSERT_NE(disk, nullptr);
+  std::vector<std::byte> block(8192, std::byte{0x5a});
+  ASSERT_EQ(disk->Write(4096, absl::MakeConstSpan(block), false), 0);
+  ASSERT_EQ(disk->WriteZeroes(4096, 4096), 0);
+  ASSERT_EQ(disk->Read(4096, absl::MakeSpan(block)), 0);
+  EXPECT_EQ(block[0], std::byte{0});
+  EXPECT_EQ(block[4096], std::byte{0x5a});
+  EXPECT_GE(allocated(), config_.size_bytes);
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
 }
 
 TEST_F(MemoryDriverTest, Provision_BeyondTheLimit_IsRefused) {
