@@ -120,7 +120,9 @@ absl::Status BecomeUser(uint32_t user) {
 absl::Status EnterSandbox() {
   umask(077);
   if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
-    SPDLOG_DEBUG("PR_SET_IO_FLUSHER is refused ({}): needs CAP_SYS_RESOURCE", strerror(errno));
+    SPDLOG_WARN(
+        "PR_SET_IO_FLUSHER is refused ({}): needs CAP_SYS_RESOURCE; avoid swap on this disk",
+        strerror(errno));
   }
   LockMemory();
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
