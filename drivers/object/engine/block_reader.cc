@@ -48,37 +48,142 @@ Task<absl::StatusOr<uint64_t>> BlockReader::ReadTree(PagePointer root, Lba lba, 
   co_return run;
 }
 
+bool BlockReader::Good(absl::string_view data, const std::vector<BlockLocation>& places) const {
+  if (data.size() != places.size() * kBlockBytes) return false;
+  if (options_.sabotage == Sabotage::kNoCrcCheck) return true;
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (Crc32c(data.substr(i * kBlockBytes, kBlockBytes)) != places[i].crc) return false;
+  }
+  return true;
+}
+
 Task<absl::Status> BlockReader::Read(Lane lane, std::vector<BlockLocation> places,
                                      std::byte* into) {
-  const BlockLocation& first = places[0];
-  const Stream* stream = streams_(first.stream);
-  if (stream == nullptr) {
-    co_return absl::DataLossError(absl::StrCat("data is in unknown stream ", first.stream));
+  const Stream* found = head_().FindStream(places[0].stream);
+  if (found == nullptr) {
+    co_return absl::DataLossError(absl::StrCat("data is in unknown stream ", places[0].stream));
   }
-  const std::string name = ObjectName(stream->volume, stream->epoch, stream->nonce, first.sequence);
-  const uint64_t bytes = places.size() * kBlockBytes;
+  const Stream stream = *found;  // the HEAD may be replaced while we wait
+  const std::string name =
+      ObjectName(stream.volume, stream.epoch, stream.nonce, places[0].sequence);
+  const absl::Status status = co_await ReadFrom(lane, name, stream, places, into);
+  if (!absl::IsNotFound(status)) co_return status;
+  if (options_.sabotage == Sabotage::kZeroOnMissing) {
+    memset(into, 0, places.size() * kBlockBytes);
+    co_return absl::OkStatus();
+  }
+  co_return absl::DataLossError(absl::StrCat("object ", name, " is missing"));
+}
+
+Task<absl::Status> BlockReader::ReadFrom(Lane lane, std::string name, Stream stream,
+                                         std::vector<BlockLocation> places, std::byte* into) {
+  std::shared_ptr<const Index> index = std::make_shared<const Index>();
+  if (head_().packed) {
+    absl::StatusOr<std::shared_ptr<const Index>> found =
+        co_await IndexOf(lane, stream, places[0].sequence);
+    if (!found.ok()) co_return found.status();
+    index = *std::move(found);
+  }
+  ByteRange range{places[0].block * uint64_t{kBlockBytes}, places.size() * kBlockBytes};
+  uint64_t first = 0;  // frame
+  uint64_t last = 0;
+  if (index->frame_blocks != 0) {
+    const uint64_t header_blocks = index->header_bytes / kBlockBytes;
+    if (places[0].block < header_blocks ||
+        places[0].block - header_blocks + places.size() > index->data_blocks) {
+      co_return absl::DataLossError(absl::StrCat("object ", name, " has no such block"));
+    }
+    first = (places[0].block - header_blocks) / index->frame_blocks;
+    last = (places[0].block - header_blocks + places.size() - 1) / index->frame_blocks;
+    range.offset = index->header_bytes + index->Begin(first);
+    range.length = index->ends[last] - index->Begin(first);
+  }
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
-    const absl::StatusOr<GetResult> got =
-        co_await store_->Get(lane, name, ByteRange{first.block * uint64_t{kBlockBytes}, bytes});
-    if (absl::IsNotFound(got.status())) {
-      if (options_.sabotage == Sabotage::kZeroOnMissing) {
-        memset(into, 0, bytes);
-        co_return absl::OkStatus();
-      }
-      co_return absl::DataLossError(absl::StrCat("object ", name, " is missing"));
-    }
+    absl::StatusOr<GetResult> got = co_await store_->Get(lane, name, range);
     if (!got.ok()) co_return got.status();
-    bool good = got->body.size() == bytes;
-    for (size_t i = 0; good && i < places.size(); ++i) {
-      good = options_.sabotage == Sabotage::kNoCrcCheck ||
-             Crc32c(absl::string_view(got->body).substr(i * kBlockBytes, kBlockBytes)) ==
-                 places[i].crc;
+    std::string data = std::move(got->body);
+    if (index->frame_blocks != 0) {
+      absl::StatusOr<std::string> unpacked =
+          Unpack(*index, stream, places, data, first, last - first + 1);
+      if (!unpacked.ok()) continue;
+      data = *std::move(unpacked);
     }
-    if (!good) continue;
-    memcpy(into, got->body.data(), bytes);
+    if (!Good(data, places)) continue;
+    memcpy(into, data.data(), data.size());
     co_return absl::OkStatus();
   }
   co_return absl::DataLossError(absl::StrCat("object ", name, " is damaged"));
+}
+
+// The blocks of `places` out of the frames they are in.
+absl::StatusOr<std::string> BlockReader::Unpack(const Index& index, const Stream& stream,
+                                                const std::vector<BlockLocation>& places,
+                                                absl::string_view stored, uint64_t first,
+                                                uint64_t frames) const {
+  std::optional<ObjectCipher> cipher;
+  if (index.encrypted) {
+    cipher.emplace(*options_.key, stream.volume, stream.epoch, stream.nonce, places[0].sequence);
+  }
+  std::string data;
+  for (uint64_t frame = first; frame < first + frames; ++frame) {
+    const uint64_t begin = index.Begin(frame);
+    const uint64_t blocks =
+        std::min<uint64_t>(index.frame_blocks, index.data_blocks - frame * index.frame_blocks);
+    if (index.ends[frame] - index.Begin(first) > stored.size()) {
+      return absl::DataLossError("cut short");
+    }
+    const absl::StatusOr<std::string> unpacked =
+        UnpackFrame(stored.substr(begin - index.Begin(first), index.ends[frame] - begin),
+                    static_cast<uint32_t>(frame), blocks * kBlockBytes,
+                    cipher.has_value() ? &*cipher : nullptr);
+    if (!unpacked.ok()) return unpacked.status();
+    data += *unpacked;
+  }
+  const uint64_t skip =
+      places[0].block - index.header_bytes / kBlockBytes - first * index.frame_blocks;
+  return data.substr(skip * kBlockBytes, places.size() * kBlockBytes);
+}
+
+Task<absl::StatusOr<std::shared_ptr<const BlockReader::Index>>> BlockReader::IndexOf(
+    Lane lane, Stream stream, uint32_t sequence) {
+  const Key key{stream.id, sequence};
+  if (auto it = cache_.find(key); it != cache_.end()) {
+    ages_.splice(ages_.begin(), ages_, it->second.age);
+    co_return it->second.index;
+  }
+  const absl::StatusOr<ObjectHeader> header =
+      co_await store_->GetHeader(lane, stream.volume, stream.epoch, stream.nonce, sequence);
+  if (!header.ok()) co_return header.status();
+  auto index = std::make_shared<Index>();
+  index->header_bytes = ObjectHeaderBytes(*header);
+  index->data_blocks = header->block_crcs.size();
+  index->frame_blocks = header->frame_blocks;
+  index->encrypted = header->encrypted;
+  uint32_t end = 0;
+  for (uint32_t frame : header->frames) index->ends.push_back(end += frame);
+  Remember(key, index);
+  co_return index;
+}
+
+void BlockReader::Remember(const Key& key, std::shared_ptr<const Index> index) {
+  if (cache_.contains(key)) return;
+  cached_bytes_ += index->Bytes();
+  ages_.push_front(key);
+  cache_[key] = Cached{std::move(index), ages_.begin()};
+  while (cached_bytes_ > options_.index_cache_bytes && ages_.size() > 1) {
+    const auto oldest = cache_.find(ages_.back());
+    cached_bytes_ -= oldest->second.index->Bytes();
+    cache_.erase(oldest);
+    ages_.pop_back();
+  }
+}
+
+Task<absl::StatusOr<uint64_t>> BlockReader::DataBlocks(Lane lane, Stream stream,
+                                                       uint32_t sequence) {
+  const absl::StatusOr<std::shared_ptr<const Index>> index =
+      co_await IndexOf(lane, stream, sequence);
+  if (!index.ok()) co_return index.status();
+  co_return (*index)->data_blocks;
 }
 
 }  // namespace diskd::object

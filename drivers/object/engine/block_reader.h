@@ -5,8 +5,14 @@
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_BLOCK_READER_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_BLOCK_READER_H_
 
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/map_tree.h"
@@ -18,8 +24,9 @@ namespace diskd::object {
 
 class BlockReader {
  public:
-  BlockReader(StoreClient* store, MapTree* tree, FindStream streams, const Options& options)
-      : store_(store), tree_(tree), streams_(std::move(streams)), options_(options) {}
+  BlockReader(StoreClient* store, MapTree* tree, std::function<const Head&()> head,
+              const Options& options)
+      : store_(store), tree_(tree), head_(std::move(head)), options_(options) {}
 
   // Blocks that follow each other in one object. DATA_LOSS: it is missing or damaged.
   Task<absl::Status> Read(Lane lane, std::vector<BlockLocation> places, std::byte* into);
@@ -28,12 +35,43 @@ class BlockReader {
                                           std::byte* into);
   // All of them.
   Task<absl::Status> ReadRange(PagePointer root, Lba lba, uint64_t blocks, std::byte* into);
+  // How many blocks of data an object has.
+  Task<absl::StatusOr<uint64_t>> DataBlocks(Lane lane, Stream stream, uint32_t sequence);
 
  private:
+  // Where the blocks of a packed object are. Kept for those lately used.
+  struct Index {
+    uint64_t header_bytes = 0;
+    uint64_t data_blocks = 0;
+    uint32_t frame_blocks = 0;  // 0: not packed
+    bool encrypted = false;
+    std::vector<uint32_t> ends;  // of the frames, from the header's end on
+    uint64_t Begin(uint64_t frame) const { return frame == 0 ? 0 : ends[frame - 1]; }
+    uint64_t Bytes() const { return sizeof(Index) + ends.size() * sizeof(uint32_t); }
+  };
+  using Key = std::pair<uint16_t, uint32_t>;
+  struct Cached {
+    std::shared_ptr<const Index> index;
+    std::list<Key>::iterator age;
+  };
+  Task<absl::Status> ReadFrom(Lane lane, std::string name, Stream stream,
+                              std::vector<BlockLocation> places, std::byte* into);
+  Task<absl::StatusOr<std::shared_ptr<const Index>>> IndexOf(Lane lane, Stream stream,
+                                                             uint32_t sequence);
+  void Remember(const Key& key, std::shared_ptr<const Index> index);
+  absl::StatusOr<std::string> Unpack(const Index& index, const Stream& stream,
+                                     const std::vector<BlockLocation>& places,
+                                     absl::string_view stored, uint64_t first,
+                                     uint64_t frames) const;
+  bool Good(absl::string_view data, const std::vector<BlockLocation>& places) const;
+
   StoreClient* const store_;
   MapTree* const tree_;
-  const FindStream streams_;
+  const std::function<const Head&()> head_;
   const Options& options_;
+  absl::flat_hash_map<Key, Cached> cache_;
+  std::list<Key> ages_;  // the least recently used last
+  uint64_t cached_bytes_ = 0;
 };
 
 }  // namespace diskd::object

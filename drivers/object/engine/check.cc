@@ -31,12 +31,13 @@ Check::Check(StoreClient* store, Scheduler* scheduler, const Uuid& volume, const
       tree_(
           store, [this](uint16_t id) { return head_.FindStream(id); }, options),
       reader_(
-          store, &tree_, [this](uint16_t id) { return head_.FindStream(id); }, options),
+          store, &tree_, [this]() -> const Head& { return head_; }, options),
       workers_(scheduler, kParallel) {}
 
 Task<absl::StatusOr<CheckReport>> Check::Run() {
   CO_RETURN_IF_ERROR(co_await keeper_.Load());
   head_ = keeper_.head();
+  CO_RETURN_IF_ERROR(CheckKey(head_, options_));
   const Head head = head_;
   PagePointer before;
   for (const SnapshotEntry& entry : head.snapshots) {

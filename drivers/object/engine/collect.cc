@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/engine.h"
+#include "drivers/object/engine/packer.h"
 
 namespace diskd::object {
 namespace {
@@ -154,13 +155,22 @@ Task<absl::Status> Engine::MoveLive(const Head& head, Victims& victims) {
   for (const auto& [key, candidate] : victims.candidates) {
     if (victims.pinned.contains(key)) continue;
     uint64_t live = 0;
+    uint64_t bytes = candidate.bytes;
     if (auto it = victims.live_blocks.find(key); it != victims.live_blocks.end()) {
       live = uint64_t{it->second} * kBlockBytes;
+      if (head.packed) {
+        // As many bytes as they were before.
+        const Stream stream = *head.FindStream(static_cast<uint16_t>(key >> 32));
+        const absl::StatusOr<uint64_t> unpacked =
+            co_await blocks_.DataBlocks(Lane::kCollect, stream, static_cast<uint32_t>(key));
+        if (!unpacked.ok()) co_return unpacked.status();
+        bytes = (*unpacked + 1) * kBlockBytes;
+      }
     } else if (auto it = victims.live_pages.find(key); it != victims.live_pages.end()) {
       live = it->second;
     }
-    if (live == 0 || candidate.bytes <= kBlockBytes) continue;
-    const double whole = static_cast<double>(candidate.bytes - kBlockBytes);
+    if (live == 0 || bytes <= kBlockBytes) continue;
+    const double whole = static_cast<double>(bytes - kBlockBytes);
     if (static_cast<double>(live) < options_.collect_below * whole) victims.sparse.insert(key);
   }
   if (victims.sparse.empty()) co_return absl::OkStatus();
@@ -192,7 +202,7 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
     header.moved.push_back({lba, from});
     header.block_crcs.push_back(from.crc);
   }
-  auto body = std::make_shared<std::string>(EncodeObjectHeader(header));
+  std::string data;
   AlignedBuffer buffer(kMaxOpBlocks);
   for (size_t at = 0; at < live.size();) {
     std::vector<BlockLocation> places = {live[at].second};
@@ -206,9 +216,11 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
     }
     const size_t run = places.size();
     CO_RETURN_IF_ERROR(co_await blocks_.Read(Lane::kCollect, std::move(places), buffer.block(0)));
-    body->append(reinterpret_cast<const char*>(buffer.block(0)), run * kBlockBytes);
+    data.append(reinterpret_cast<const char*>(buffer.block(0)), run * kBlockBytes);
     at += run;
   }
+  std::shared_ptr<const std::string> body =
+      co_await PackObject(environment_.scheduler, options_, header, std::move(data));
   const absl::StatusOr<ObjectHeader> there =
       co_await store_.Create(Lane::kCollect, header, std::move(body));
   if (!there.ok()) co_return there.status();

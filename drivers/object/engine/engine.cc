@@ -12,13 +12,14 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
     : environment_(environment),
       volume_(volume),
       options_(options),
-      store_(environment.store, environment.scheduler),
+      store_(environment.store, environment.scheduler, absl::InfiniteDuration(),
+             options_.key_or_null()),
       readers_(environment.scheduler),
       head_(&store_, environment.scheduler, volume, options_),
       tree_(
           &store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
       blocks_(
-          &store_, &tree_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
+          &store_, &tree_, [this]() -> const Head& { return head_.head(); }, options_),
       log_(environment.log, environment.scheduler, options_, &readers_,
            {[this](const LogRecord& record) { OnWritten(record); },
             [this](absl::Status status) { Fail(status); }, [this] { upload_work_.Notify(); }}),

@@ -70,7 +70,9 @@ struct EngineStats {
   uint64_t checkpoints = 0;
   uint64_t objects_deleted = 0;
   uint64_t blocks_moved = 0;
-  uint64_t map_entries = 0;  // held in memory
+  uint64_t map_entries = 0;        // held in memory
+  uint64_t packed_data_bytes = 0;  // of uploaded objects, before packing...
+  uint64_t stored_data_bytes = 0;  // ...and after it
   StoreCounters store;
 };
 

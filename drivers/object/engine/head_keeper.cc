@@ -12,6 +12,22 @@ constexpr int kLostRaces = 100;
 
 }  // namespace
 
+absl::Status CheckKey(const Head& head, const Options& options) {
+  const std::string volume = head.volume.Hex();
+  if (!head.encrypted) {
+    if (!options.key.has_value()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("volume ", volume, " is not encrypted: give no key, or copy it"));
+  }
+  if (!options.key.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("volume ", volume, " is encrypted: give its key"));
+  }
+  if (CheckOfKey(*options.key) == head.key_check) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the key is not the one that volume ", volume, " is encrypted with"));
+}
+
 Task<absl::StatusOr<Etag>> HeadKeeper::Put(const Head& head, PutCondition condition) {
   co_return co_await store_->Put(Lane::kUpload, name_,
                                  std::make_shared<const std::string>(EncodeHead(head)), condition);

@@ -14,6 +14,9 @@
 
 namespace diskd::object {
 
+// INVALID_ARGUMENT: the options do not have the key the volume needs.
+absl::Status CheckKey(const Head& head, const Options& options);
+
 class HeadKeeper {
  public:
   HeadKeeper(StoreClient* store, Scheduler* scheduler, const Uuid& volume, const Options& options)

@@ -37,12 +37,12 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane, Pa
     ages_.splice(ages_.begin(), ages_, it->second.age);
     co_return it->second.page;
   }
-  const Stream* stream = streams_(pointer.stream);
-  if (stream == nullptr) {
+  const Stream* found = streams_(pointer.stream);
+  if (found == nullptr) {
     co_return absl::DataLossError(absl::StrCat("a map page is in unknown stream ", pointer.stream));
   }
-  const std::string name =
-      ObjectName(stream->volume, stream->epoch, stream->nonce, pointer.sequence);
+  const Stream stream = *found;  // the HEAD may be replaced while we wait
+  const std::string name = ObjectName(stream.volume, stream.epoch, stream.nonce, pointer.sequence);
   absl::Status problem = absl::DataLossError("wrong checksum");
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
     const absl::StatusOr<GetResult> got =
@@ -53,7 +53,18 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane, Pa
     }
     if (!got.ok()) co_return got.status();
     if (got->body.size() != pointer.length || Crc32c(got->body) != pointer.crc) continue;
-    absl::StatusOr<MapPage> page = ParseMapPage(got->body);
+    std::string bytes = got->body;
+    if (options_.key.has_value()) {
+      const ObjectCipher cipher(*options_.key, stream.volume, stream.epoch, stream.nonce,
+                                pointer.sequence);
+      absl::StatusOr<std::string> plain = cipher.Decrypt(Piece::kPage, pointer.offset, "", bytes);
+      if (!plain.ok()) {
+        problem = plain.status();
+        break;
+      }
+      bytes = *std::move(plain);
+    }
+    absl::StatusOr<MapPage> page = ParseMapPage(bytes);
     if (!page.ok()) {
       problem = page.status();
       break;

@@ -125,13 +125,18 @@ Task<absl::StatusOr<bool>> MapWriter::ApplyToInner(MapPage& page, Lba first) {
 }
 
 Task<absl::StatusOr<PagePointer>> MapWriter::Emit(const MapPage& page) {
-  const std::string encoded = EncodeMapPage(page);
-  if (body_.size() + encoded.size() > options_.map_object_bytes) {
+  std::string encoded = EncodeMapPage(page);
+  if (body_.size() + encoded.size() + kTagBytes > options_.map_object_bytes) {
     CO_RETURN_IF_ERROR(co_await PutObject());
   }
   if (body_.empty()) {
     sequence_ = (*next_side_)++;
     body_.assign(kBlockBytes, '\0');  // the header's place
+  }
+  if (options_.key.has_value()) {
+    const ObjectCipher cipher(*options_.key, stream_.volume, stream_.epoch, stream_.nonce,
+                              sequence_);
+    encoded = cipher.Encrypt(Piece::kPage, body_.size(), "", encoded);
   }
   PagePointer pointer;
   pointer.stream = stream_.id;

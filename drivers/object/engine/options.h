@@ -6,8 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/time/time.h"
+#include "drivers/object/format/packing.h"
 
 namespace diskd::object {
 
@@ -44,6 +46,7 @@ struct Options {
   uint64_t checkpoint_blocks = 128 << 10;
   uint64_t map_object_bytes = 8 << 20;
   uint64_t page_cache_bytes = 8 << 20;
+  uint64_t index_cache_bytes = 4 << 20;  // of packed objects
   // Written data kept in memory for reads and uploads; older data is read from the log.
   uint64_t retained_log_bytes = 16 << 20;
   // Collection: objects of which less than this share is live are copied together, at most
@@ -54,7 +57,13 @@ struct Options {
   int collect_every_objects = 256;
   // Of a new volume: a page of the map names 2^this blocks or pages.
   uint8_t fanout_bits = 8;
+  // New objects: compressed at this zstd level where that saves something; 0: never.
+  int zstd_level = 0;
+  // Of an encrypted volume; a new volume with a key is encrypted.
+  std::optional<PackingKey> key;
   Sabotage sabotage = Sabotage::kNone;
+
+  const PackingKey* key_or_null() const { return key.has_value() ? &*key : nullptr; }
 };
 
 }  // namespace diskd::object

@@ -36,6 +36,7 @@ Task<absl::Status> Engine::Recover() {
   }
   CO_RETURN_IF_ERROR(loaded);
   CO_RETURN_IF_ERROR(CheckLive(head_.head()));
+  CO_RETURN_IF_ERROR(CheckKey(head_.head(), options_));
   const absl::StatusOr<std::optional<LogSuperblock>> superblock = co_await TakeOver();
   if (!superblock.ok()) co_return superblock.status();
   stream_ = head_.head().streams.back();
@@ -79,6 +80,7 @@ Task<absl::StatusOr<std::optional<LogSuperblock>>> Engine::TakeOver() {
     }
     CO_RETURN_IF_ERROR(CheckLive(head));
     if (formatted != 0) head.log_id = formatted;
+    head.packed |= options_.zstd_level > 0;
     Stream stream;
     stream.id = 1;
     while (head.FindStream(stream.id) != nullptr) {

@@ -120,7 +120,7 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
       want = *length;
       continue;
     }
-    absl::StatusOr<ObjectHeader> header = ParseObjectHeader(got->body);
+    absl::StatusOr<ObjectHeader> header = ParseObjectHeader(got->body, key_);
     if (header.ok() && (header->volume != volume || header->epoch != epoch ||
                         header->nonce != nonce || header->sequence != sequence)) {
       header = absl::DataLossError("is another object's");

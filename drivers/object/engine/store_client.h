@@ -33,8 +33,8 @@ struct StoreCounters {
 class StoreClient {
  public:
   StoreClient(Store* store, Scheduler* scheduler,
-              absl::Duration patience = absl::InfiniteDuration())
-      : store_(store), scheduler_(scheduler), patience_(patience) {}
+              absl::Duration patience = absl::InfiniteDuration(), const PackingKey* key = nullptr)
+      : store_(store), scheduler_(scheduler), patience_(patience), key_(key) {}
 
   // FAILED_PRECONDITION: the condition did not hold for some attempt; an earlier one may have been
   // applied, so the caller must look.
@@ -64,6 +64,7 @@ class StoreClient {
   Store* const store_;
   Scheduler* const scheduler_;
   const absl::Duration patience_;
+  const PackingKey* const key_;  // of the headers
   StoreCounters counters_;
 };
 

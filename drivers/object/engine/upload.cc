@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/batch.h"
 #include "drivers/object/engine/engine.h"
+#include "drivers/object/engine/packer.h"
 #include "drivers/object/format/crc32c.h"
 
 namespace diskd::object {
@@ -132,13 +133,17 @@ Task<absl::Status> Engine::FillBody(const Batch& batch, std::string& body) {
 }
 
 Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
-  auto body = std::make_shared<std::string>(EncodeObjectHeader(batch->header));
-  body->reserve(body->size() + batch->sources.size() * kBlockBytes);
-  const absl::Status filled = co_await FillBody(*batch, *body);
+  std::string blocks;
+  blocks.reserve(batch->sources.size() * kBlockBytes + kMaxObjectHeaderBytes / 8);
+  const absl::Status filled = co_await FillBody(*batch, blocks);
   if (!filled.ok()) {
     Fail(filled);
     co_return;
   }
+  std::shared_ptr<const std::string> body =
+      co_await PackObject(environment_.scheduler, options_, batch->header, std::move(blocks));
+  stats_.stored_data_bytes += ObjectDataBytes(batch->header);
+  stats_.packed_data_bytes += batch->header.block_crcs.size() * uint64_t{kBlockBytes};
   const absl::StatusOr<ObjectHeader> there =
       co_await store_.Create(Lane::kUpload, batch->header, std::move(body));
   if (!there.ok()) {

@@ -25,7 +25,9 @@ namespace {}  // namespace
 
 Volumes::Volumes(Store* store, Scheduler* scheduler, const Options& options,
                  absl::Duration patience)
-    : scheduler_(scheduler), options_(options), store_(store, scheduler, patience) {}
+    : scheduler_(scheduler),
+      options_(options),
+      store_(store, scheduler, patience, options_.key_or_null()) {}
 
 HeadKeeper Volumes::Keeper(const Uuid& volume) {
   return HeadKeeper(&store_, scheduler_, volume, options_);
@@ -43,6 +45,9 @@ Task<absl::Status> Volumes::CreateNow(Uuid volume, uint64_t size_blocks) {
   head.volume = volume;
   head.size_blocks = size_blocks;
   head.fanout_bits = options_.fanout_bits;
+  head.packed = options_.zstd_level > 0 || options_.key.has_value();
+  head.encrypted = options_.key.has_value();
+  if (head.encrypted) head.key_check = CheckOfKey(*options_.key);
   HeadKeeper keeper = Keeper(volume);
   co_return co_await keeper.Create(std::move(head));
 }
@@ -95,6 +100,9 @@ Task<absl::Status> Volumes::CloneNow(Uuid source, uint64_t snapshot, Uuid clone)
   head.fanout_bits = parent.head().fanout_bits;
   head.origin = source;
   head.origin_snapshot = snapshot;
+  head.packed = parent.head().packed;
+  head.encrypted = parent.head().encrypted;
+  head.key_check = parent.head().key_check;
   head.checkpoint.root = entry->root;
   head.streams = parent.head().streams;
   HeadKeeper keeper = Keeper(clone);
@@ -192,6 +200,8 @@ Task<absl::StatusOr<bool>> Volumes::Unpin(HeadKeeper& parent, Uuid clone) {
 // Deletes every object of a deleted volume that no snapshot of its HEAD reaches. Nothing can begin
 // to reach them: a deleted volume gets no clones.
 Task<absl::Status> Volumes::Sweep(const Head& head) {
+  // Who deletes the last clone need not know what to keep.
+  if (!head.snapshots.empty() && !CheckKey(head, options_).ok()) co_return absl::OkStatus();
   MapTree tree(
       &store_, [&head](uint16_t id) { return head.FindStream(id); }, options_);
   absl::flat_hash_set<std::string> kept;

@@ -33,7 +33,8 @@ class Volumes {
  public:
   using Done = std::function<void(absl::Status)>;
 
-  // A store that does not answer for `patience` ends a call with its status.
+  // `options`: packing and key, of new volumes and of those that are read. A store that does not
+  // answer for `patience` ends a call with its status.
   Volumes(Store* store, Scheduler* scheduler, const Options& options,
           absl::Duration patience = absl::InfiniteDuration());
 

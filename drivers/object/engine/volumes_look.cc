@@ -14,8 +14,8 @@ Volumes::View::View(Volumes* self, const Uuid& volume)
           &self->store_, [this](uint16_t id) { return keeper.head().FindStream(id); },
           self->options_),
       reader(
-          &self->store_, &tree, [this](uint16_t id) { return keeper.head().FindStream(id); },
-          self->options_) {}
+          &self->store_, &tree, [this]() -> const Head& { return keeper.head(); }, self->options_) {
+}
 
 absl::StatusOr<PagePointer> Volumes::View::Root(uint64_t snapshot, uint64_t* size_blocks) const {
   const Head& head = keeper.head();
@@ -36,6 +36,7 @@ void Volumes::Diff(const Uuid& volume, uint64_t from, uint64_t to, Lba begin, si
                 size_t max_extents) -> Task<absl::StatusOr<DiffPage>> {
     View view(self, volume);
     CO_RETURN_IF_ERROR(co_await view.keeper.Load());
+    CO_RETURN_IF_ERROR(CheckKey(view.keeper.head(), self->options_));
     uint64_t size_blocks = 0;
     absl::StatusOr<PagePointer> old = PagePointer{};
     if (from != 0) old = view.Root(from, &size_blocks);
@@ -55,6 +56,7 @@ void Volumes::Read(const Uuid& volume, uint64_t snapshot, Lba lba, uint64_t bloc
                 std::byte* into) -> Task<absl::Status> {
     View view(self, volume);
     CO_RETURN_IF_ERROR(co_await view.keeper.Load());
+    CO_RETURN_IF_ERROR(CheckKey(view.keeper.head(), self->options_));
     uint64_t size_blocks = 0;
     const absl::StatusOr<PagePointer> root = view.Root(snapshot, &size_blocks);
     if (!root.ok()) co_return root.status();

@@ -13,6 +13,7 @@
 #include "drivers/object/format/log_record.h"
 #include "drivers/object/format/map_page.h"
 #include "drivers/object/format/object.h"
+#include "drivers/object/format/packing.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
@@ -22,6 +23,16 @@ Uuid TestVolume() {
   Uuid id;
   for (uint8_t i = 0; i < 16; ++i) id.bytes[i] = i;
   return id;
+}
+
+const PackingKey kTestKey = [] {
+  PackingKey key;
+  for (uint8_t i = 0; i < 32; ++i) key[i] = i;
+  return key;
+}();
+
+ObjectCipher TestCipher(uint32_t sequence) {
+  return ObjectCipher(kTestKey, TestVolume(), 2, 0xabcdef, sequence);
 }
 
 LogSuperblock TestSuperblock() {
@@ -69,6 +80,14 @@ ObjectHeader TestObject(ObjectKind kind) {
   return h;
 }
 
+ObjectHeader TestPackedObject(bool encrypted) {
+  ObjectHeader h = TestObject(ObjectKind::kData);
+  h.frame_blocks = 1;
+  h.frames = {100, 4096};
+  h.encrypted = encrypted;
+  return h;
+}
+
 Head TestHead() {
   Head h;
   h.volume = TestVolume();
@@ -83,6 +102,8 @@ Head TestHead() {
   h.origin = TestVolume();
   h.origin_snapshot = 77;
   h.copied_blocks = 500;
+  h.packed = h.encrypted = true;
+  h.key_check = CheckOfKey(kTestKey);
   h.checkpoint = {1, 5, 43, {1, 5, 4096, 60, 9}};
   h.streams = {{1, TestVolume(), 1, 9, 6}, {2, TestVolume(), 2, 3, 0}};
   h.snapshots = {{1, "before upgrade", true, 40, 1000, {1, 4, 4096, 50, 8}, {TestVolume()}}};
@@ -126,6 +147,10 @@ std::vector<Format> AllFormats() {
        [](absl::string_view d) { return ParseObjectHeader(d).ok(); }},
       {"moved object", EncodeObjectHeader(TestObject(ObjectKind::kMoved)),
        [](absl::string_view d) { return ParseObjectHeader(d).ok(); }},
+      {"packed object", EncodeObjectHeader(TestPackedObject(false)),
+       [](absl::string_view d) { return ParseObjectHeader(d).ok(); }},
+      {"encrypted object", EncodeObjectHeader(TestPackedObject(true), &kTestKey),
+       [](absl::string_view d) { return ParseObjectHeader(d, &kTestKey).ok(); }},
       {"map object", EncodeObjectHeader(TestObject(ObjectKind::kMap)),
        [](absl::string_view d) { return ParseObjectHeader(d).ok(); }},
       {"head", EncodeHead(TestHead()), [](absl::string_view d) { return ParseHead(d).ok(); }},
@@ -152,6 +177,10 @@ TEST(Format_RoundTrip, GivesTheSameValue) {
        {ObjectKind::kData, ObjectKind::kMoved, ObjectKind::kMap, ObjectKind::kSeal}) {
     EXPECT_EQ(*ParseObjectHeader(EncodeObjectHeader(TestObject(kind))), TestObject(kind));
   }
+  EXPECT_EQ(*ParseObjectHeader(EncodeObjectHeader(TestPackedObject(false))),
+            TestPackedObject(false));
+  EXPECT_EQ(*ParseObjectHeader(EncodeObjectHeader(TestPackedObject(true), &kTestKey), &kTestKey),
+            TestPackedObject(true));
   EXPECT_EQ(*ParseHead(EncodeHead(TestHead())), TestHead());
   EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(0))), TestPage(0));
   EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(1))), TestPage(1));
@@ -180,7 +209,7 @@ TEST(Format_CutShort, IsRefused) {
 // Mutations with the checksum made right again, so that they reach what stands behind it.
 TEST(Format_RandomBytesWithRightChecksum, NeverCrashAParser) {
   constexpr int kRounds = 20000;
-  const size_t crc_at[] = {8, 8, 12, 12, 12, 12, 8, 8};
+  const size_t crc_at[] = {8, 8, 12, 12, 12, 12, 12, 12, 8, 8};
   std::mt19937 random(20261121);
   const std::vector<Format> formats = AllFormats();
   int accepted = 0;
@@ -204,19 +233,27 @@ TEST(Format_GoldenBytes, StayAsReleased) {
   EXPECT_EQ(absl::BytesToHexString(EncodeMapPage(TestPage(0))),
             "444b4d4701000300c6f40a4b0000000011000000000000008"
             "4010002000300000004000000020001000900000008000000");
-  EXPECT_EQ(Crc32c(EncodeHead(TestHead())), 0xb859d2d8u);
+  EXPECT_EQ(Crc32c(EncodeHead(TestHead())), 0xf3864cc9u);
   EXPECT_EQ(Crc32c(EncodeLogSuperblock(TestSuperblock())), 0x8c29518u);
   uint32_t crc;
   EXPECT_EQ(Crc32c(EncodeLogRecordHeader(TestRecord(), &crc)), 0xf3487e18u);
   EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kData))), 0x693f736eu);
   EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kMoved))), 0xa504aa25u);
   EXPECT_EQ(Crc32c(EncodeObjectHeader(TestObject(ObjectKind::kMap))), 0x7e63b86cu);
+  EXPECT_EQ(Crc32c(EncodeObjectHeader(TestPackedObject(false))), 0xd155dfa8u);
+  EXPECT_EQ(Crc32c(EncodeObjectHeader(TestPackedObject(true), &kTestKey)), 0x6cee8998u);
+  EXPECT_EQ(absl::BytesToHexString(TestCipher(5).Encrypt(Piece::kFrame, 7, "", "abc")),
+            "cade44305fe5434ffb5855c3aa9f4c4040730a");
+  const KeyCheck check = CheckOfKey(kTestKey);
+  EXPECT_EQ(absl::BytesToHexString(
+                absl::string_view(reinterpret_cast<const char*>(check.data()), check.size())),
+            "b27bdf1605e8e24550ede9d382fe0860");
 }
 
 // HEADs of version 1 had no state, no origin and no copy.
 TEST(Head_OfVersion1_IsStillRead, AsALiveVolume) {
   std::string bytes = EncodeHead(TestHead());
-  bytes.erase(124, 32);
+  bytes.erase(124, 56);
   bytes[4] = 1;
   bytes[7] = 0;
   bytes[8] = static_cast<char>(bytes.size());
@@ -230,7 +267,69 @@ TEST(Head_OfVersion1_IsStillRead, AsALiveVolume) {
   want.state = VolumeState::kLive;
   want.origin = {};
   want.origin_snapshot = want.copied_blocks = 0;
+  want.packed = want.encrypted = false;
+  want.key_check = {};
   EXPECT_EQ(*head, want);
+}
+
+TEST(Frame_PackedAndUnpacked_IsTheSame, WhateverIsInIt) {
+  std::mt19937 random(7);
+  std::string noise(3 * kBlockBytes, '\0');
+  for (char& c : noise) c = static_cast<char>(random());
+  const ObjectCipher cipher = TestCipher(1);
+  const ObjectCipher* const none = nullptr;
+  for (const std::string& blocks : {std::string(16 * kBlockBytes, 'x'), noise}) {
+    for (int level : {0, 1, 3}) {
+      for (const ObjectCipher* with : {none, &cipher}) {
+        const std::string packed = PackFrame(blocks, 4, level, with);
+        EXPECT_LE(packed.size(), blocks.size() + (with != nullptr ? kTagBytes : 0));
+        EXPECT_EQ(*UnpackFrame(packed, 4, blocks.size(), with), blocks);
+      }
+    }
+  }
+  EXPECT_LT(PackFrame(std::string(16 * kBlockBytes, 'x'), 0, 1, none).size(), kBlockBytes);
+}
+
+TEST(EncryptedFrame_AnythingElseThanItself_IsRefused, NotDecrypted) {
+  const std::string blocks(kBlockBytes, 'x');
+  const ObjectCipher cipher = TestCipher(1);
+  const std::string sealed = PackFrame(blocks, 4, 0, &cipher);
+  EXPECT_EQ(sealed.find("xxxx"), std::string::npos);
+  const ObjectCipher of_other_object = TestCipher(2);
+  EXPECT_FALSE(UnpackFrame(sealed, 4, kBlockBytes, &of_other_object).ok());
+  EXPECT_FALSE(UnpackFrame(sealed, 5, kBlockBytes, &cipher).ok());
+  EXPECT_FALSE(cipher.Decrypt(Piece::kPage, 4, "", sealed).ok());
+  for (size_t i = 0; i < sealed.size(); i += 97) {
+    std::string changed = sealed;
+    changed[i] = static_cast<char>(changed[i] ^ 1);
+    EXPECT_FALSE(UnpackFrame(changed, 4, kBlockBytes, &cipher).ok());
+  }
+  for (size_t size = 0; size < sealed.size(); size += 101) {
+    EXPECT_FALSE(
+        UnpackFrame(absl::string_view(sealed).substr(0, size), 4, kBlockBytes, &cipher).ok());
+  }
+}
+
+TEST(CompressedFrame_RandomBytes, NeverCrashTheParser) {
+  std::mt19937 random(20261122);
+  const std::string packed = PackFrame(std::string(kBlockBytes, 'x') + "tail", 0, 1, nullptr);
+  for (int round = 0; round < 20000; ++round) {
+    std::string bytes = packed;
+    for (int i = 0, n = 1 + random() % 4; i < n; ++i) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    bytes.resize(random() % (bytes.size() + 8));
+    (void)UnpackFrame(bytes, 0, random() % (2 * kBlockBytes) + 1, nullptr);
+  }
+}
+
+TEST(EncryptedObject_WithoutItsKey, SaysSo) {
+  const std::string bytes = EncodeObjectHeader(TestPackedObject(true), &kTestKey);
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseObjectHeader(bytes).status()));
+  PackingKey other = kTestKey;
+  other[31] ^= 1;
+  EXPECT_TRUE(absl::IsDataLoss(ParseObjectHeader(bytes, &other).status()));
+  EXPECT_NE(CheckOfKey(other), CheckOfKey(kTestKey));
 }
 
 TEST(ObjectName_RoundTrip, AndNothingElseParses) {

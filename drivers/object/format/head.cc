@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/format/head.h"
 
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "drivers/object/format/bytes.h"
 #include "drivers/object/format/crc32c.h"
@@ -105,6 +107,10 @@ std::string EncodeHead(const Head& h) {
   out.Id(h.origin);
   out.U64(h.origin_snapshot);
   out.U64(h.copied_blocks);
+  out.U8(h.packed ? 1 : 0);
+  out.U8(h.encrypted ? 1 : 0);
+  out.ZeroFillTo(out.size() + 6);
+  out.Raw({reinterpret_cast<const char*>(h.key_check.data()), h.key_check.size()});
   for (const Stream& s : h.streams) {
     out.U16(s.id);
     out.U16(0);
@@ -167,6 +173,13 @@ absl::StatusOr<Head> ParseHead(absl::string_view data) {
     h.origin = in.Id();
     h.origin_snapshot = in.U64();
     h.copied_blocks = in.U64();
+    h.packed = in.U8() != 0;
+    const uint8_t cipher = in.U8();
+    if (cipher > 1) return Bad("names an unknown cipher");
+    h.encrypted = cipher == 1;
+    in.Raw(6);
+    const absl::string_view check = in.Raw(h.key_check.size());
+    if (in.ok()) memcpy(h.key_check.data(), check.data(), check.size());
   }
   if (!in.ok() || streams > in.left() / kStreamBytes) return Bad("is cut short");
   for (uint32_t i = 0; i < streams; ++i) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "drivers/object/format/object.h"
+#include "drivers/object/format/packing.h"
 #include "drivers/object/types.h"
 
 namespace diskd::object {
@@ -66,7 +67,10 @@ struct Head {
   // of, which holds back their data until this HEAD is gone.
   Uuid origin;
   uint64_t origin_snapshot = 0;
-  uint64_t copied_blocks = 0;  // kCopying: so many are here
+  uint64_t copied_blocks = 0;  // kCopying: so many are here; live: it was filled by a copy
+  bool packed = false;         // objects may be; a reader has to look at their headers first
+  bool encrypted = false;
+  KeyCheck key_check{};
   Checkpoint checkpoint;
   std::vector<Stream> streams;
   std::vector<SnapshotEntry> snapshots;

@@ -15,15 +15,21 @@ namespace diskd::object {
 namespace {
 
 constexpr uint32_t kMagic = 0x424f4b44;  // "DKOB"
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kPlainVersion = 1;
+constexpr uint16_t kPackedVersion = 2;
 constexpr size_t kCrcAt = 12;
 constexpr size_t kFixedBytes = 96;
+constexpr size_t kPackedFixedBytes = 128;
+constexpr size_t kTagAt = 96;
+constexpr uint32_t kEncryptedFlag = 1;
 constexpr size_t kExtentBytes = 24;
 constexpr size_t kMovedBytes = 20;
 
+size_t FixedBytes(const ObjectHeader& h) { return h.packed() ? kPackedFixedBytes : kFixedBytes; }
+
 size_t PayloadBytes(const ObjectHeader& h) {
-  return kFixedBytes + h.extents.size() * kExtentBytes + h.moved.size() * kMovedBytes +
-         h.block_crcs.size() * 4;
+  return FixedBytes(h) + h.frames.size() * 4 + h.extents.size() * kExtentBytes +
+         h.moved.size() * kMovedBytes + h.block_crcs.size() * 4;
 }
 
 absl::Status Bad(const char* what) {
@@ -52,16 +58,61 @@ absl::Status ParseExtents(ByteReader& in, uint32_t count, uint32_t data_blocks, 
   return absl::OkStatus();
 }
 
+struct PayloadCounts {
+  uint32_t extents = 0;
+  uint32_t moved = 0;
+  uint32_t data_blocks = 0;
+  uint32_t frames = 0;
+};
+
+absl::Status ParsePayload(ByteReader& in, const PayloadCounts& counts, ObjectHeader& h) {
+  if (uint64_t{counts.extents} * kExtentBytes + uint64_t{counts.moved} * kMovedBytes +
+          uint64_t{counts.data_blocks} * 4 + uint64_t{counts.frames} * 4 >
+      in.left()) {
+    return Bad("has impossible counts");
+  }
+  if (h.kind == ObjectKind::kMoved && counts.moved != counts.data_blocks) {
+    return Bad("counts disagree");
+  }
+  const uint64_t longest = h.frame_blocks * uint64_t{kBlockBytes} + kTagBytes;
+  for (uint32_t i = 0; i < counts.frames; ++i) {
+    h.frames.push_back(in.U32());
+    if (h.frames.back() == 0 || h.frames.back() > longest) return Bad("has an impossible frame");
+  }
+  if (absl::Status status = ParseExtents(in, counts.extents, counts.data_blocks, h); !status.ok()) {
+    return status;
+  }
+  for (uint32_t i = 0; i < counts.moved; ++i) {
+    MovedBlock m;
+    m.lba = in.U64();
+    m.from.stream = in.U16();
+    m.from.block = in.U16();
+    m.from.sequence = in.U32();
+    m.from.crc = in.U32();
+    h.moved.push_back(m);
+  }
+  for (uint32_t i = 0; i < counts.data_blocks; ++i) h.block_crcs.push_back(in.U32());
+  if (!in.ok()) return Bad("is cut short");
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 uint32_t ObjectHeaderBytes(const ObjectHeader& h) {
   return static_cast<uint32_t>((PayloadBytes(h) + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
 }
 
-std::string EncodeObjectHeader(const ObjectHeader& h) {
+uint64_t ObjectDataBytes(const ObjectHeader& h) {
+  if (!h.packed()) return h.block_crcs.size() * uint64_t{kBlockBytes};
+  uint64_t bytes = 0;
+  for (uint32_t frame : h.frames) bytes += frame;
+  return bytes;
+}
+
+std::string EncodeObjectHeader(const ObjectHeader& h, const PackingKey* key) {
   ByteWriter out;
   out.U32(kMagic);
-  out.U16(kVersion);
+  out.U16(h.packed() ? kPackedVersion : kPlainVersion);
   out.U8(static_cast<uint8_t>(h.kind));
   out.U8(0);
   out.U32(ObjectHeaderBytes(h));
@@ -76,8 +127,11 @@ std::string EncodeObjectHeader(const ObjectHeader& h) {
   out.U32(static_cast<uint32_t>(h.extents.size()));
   out.U32(static_cast<uint32_t>(h.moved.size()));
   out.U32(static_cast<uint32_t>(h.block_crcs.size()));
-  out.U32(0);
-  out.U64(0);
+  out.U32(h.encrypted ? kEncryptedFlag : 0);
+  out.U32(h.frame_blocks);
+  out.U32(static_cast<uint32_t>(h.frames.size()));
+  out.ZeroFillTo(FixedBytes(h));
+  for (uint32_t frame : h.frames) out.U32(frame);
   for (const LogOp& op : h.extents) {
     out.U64(op.lba);
     out.U64(op.blocks);
@@ -93,6 +147,17 @@ std::string EncodeObjectHeader(const ObjectHeader& h) {
   }
   for (uint32_t crc : h.block_crcs) out.U32(crc);
   out.ZeroFillTo(ObjectHeaderBytes(h));
+  if (h.encrypted) {
+    std::string bytes = out.Take();
+    const absl::string_view all = bytes;
+    const ObjectCipher cipher(*key, h.volume, h.epoch, h.nonce, h.sequence);
+    const std::string sealed = cipher.Encrypt(Piece::kHeader, 0, all.substr(0, kFixedBytes),
+                                              all.substr(kPackedFixedBytes));
+    const size_t payload = bytes.size() - kPackedFixedBytes;
+    bytes.replace(kPackedFixedBytes, payload, sealed, 0, payload);
+    bytes.replace(kTagAt, kTagBytes, sealed, payload, kTagBytes);
+    out.Raw(bytes);
+  }
   out.PatchU32(kCrcAt, Crc32c(out.str()));
   return out.Take();
 }
@@ -104,7 +169,7 @@ absl::StatusOr<uint32_t> ParseObjectHeaderLength(absl::string_view start) {
   in.U16();
   const uint32_t length = in.U32();
   if (!in.ok()) return Bad("is cut short");
-  if (version != kVersion) {
+  if (version != kPlainVersion && version != kPackedVersion) {
     return absl::UnimplementedError(
         absl::StrCat("object version ", version, " is not known; use a newer driver"));
   }
@@ -114,7 +179,7 @@ absl::StatusOr<uint32_t> ParseObjectHeaderLength(absl::string_view start) {
   return length;
 }
 
-absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data) {
+absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data, const PackingKey* key) {
   auto length = ParseObjectHeaderLength(data);
   if (!length.ok()) return length.status();
   if (data.size() < *length) return Bad("is cut short");
@@ -122,7 +187,7 @@ absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data) {
   for (int i = 0; i < 4; ++i) copy[kCrcAt + i] = 0;
   ByteReader in(data.substr(0, *length));
   in.U32();
-  in.U16();
+  const bool packed = in.U16() == kPackedVersion;
   ObjectHeader h;
   const uint8_t kind = in.U8();
   in.U8();
@@ -137,27 +202,36 @@ absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data) {
   h.confirmed = in.U32();
   h.first_sequence = in.U64();
   h.last_sequence = in.U64();
-  const uint32_t extents = in.U32();
-  const uint32_t moved = in.U32();
-  const uint32_t data_blocks = in.U32();
-  in.Raw(12);
-  if (uint64_t{extents} * kExtentBytes + uint64_t{moved} * kMovedBytes + uint64_t{data_blocks} * 4 >
-      in.left()) {
-    return Bad("has impossible counts");
+  PayloadCounts counts;
+  counts.extents = in.U32();
+  counts.moved = in.U32();
+  counts.data_blocks = in.U32();
+  const uint32_t flags = in.U32();
+  const uint32_t frame_blocks = in.U32();
+  counts.frames = in.U32();
+  if (!packed) {
+    counts.frames = 0;
+    if (absl::Status status = ParsePayload(in, counts, h); !status.ok()) return status;
+    return h;
   }
-  if (h.kind == ObjectKind::kMoved && moved != data_blocks) return Bad("counts disagree");
-  if (absl::Status status = ParseExtents(in, extents, data_blocks, h); !status.ok()) return status;
-  for (uint32_t i = 0; i < moved; ++i) {
-    MovedBlock m;
-    m.lba = in.U64();
-    m.from.stream = in.U16();
-    m.from.block = in.U16();
-    m.from.sequence = in.U32();
-    m.from.crc = in.U32();
-    h.moved.push_back(m);
+  h.frame_blocks = frame_blocks;
+  h.encrypted = (flags & kEncryptedFlag) != 0;
+  if (flags > kEncryptedFlag || frame_blocks == 0 || frame_blocks > kMaxFrameBlocks ||
+      counts.frames != (uint64_t{counts.data_blocks} + frame_blocks - 1) / frame_blocks) {
+    return Bad("has impossible frames");
   }
-  for (uint32_t i = 0; i < data_blocks; ++i) h.block_crcs.push_back(in.U32());
-  if (!in.ok()) return Bad("is cut short");
+  std::string payload = copy.substr(kPackedFixedBytes);
+  if (h.encrypted) {
+    if (key == nullptr) return absl::InvalidArgumentError("an object is encrypted: give its key");
+    const ObjectCipher cipher(*key, h.volume, h.epoch, h.nonce, h.sequence);
+    payload += copy.substr(kTagAt, kTagBytes);
+    absl::StatusOr<std::string> plain =
+        cipher.Decrypt(Piece::kHeader, 0, absl::string_view(copy).substr(0, kFixedBytes), payload);
+    if (!plain.ok()) return plain.status();
+    payload = *std::move(plain);
+  }
+  ByteReader inner(payload);
+  if (absl::Status status = ParsePayload(inner, counts, h); !status.ok()) return status;
   return h;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "drivers/object/format/log_record.h"
+#include "drivers/object/format/packing.h"
 #include "drivers/object/types.h"
 
 namespace diskd::object {
@@ -74,6 +75,12 @@ struct ObjectHeader {
   std::vector<LogOp> extents;        // kData: disjoint
   std::vector<MovedBlock> moved;     // kMoved
   std::vector<uint32_t> block_crcs;  // kData, kMoved: of the data blocks, in order
+  // Packed data: the stored bytes of each frame of `frame_blocks` blocks, the last one perhaps
+  // shorter. Not packed: 0 and none, and the blocks follow the header as they are.
+  uint32_t frame_blocks = 0;
+  bool encrypted = false;
+  std::vector<uint32_t> frames;
+  bool packed() const { return frame_blocks != 0; }
   bool operator==(const ObjectHeader&) const = default;
 };
 
@@ -81,14 +88,19 @@ struct ObjectHeader {
 inline constexpr uint32_t kMaxObjectHeaderBytes = 1 << 20;
 inline constexpr uint32_t kHeaderFetchBytes = 64 << 10;
 
+// Of the object's data, header excluded.
+uint64_t ObjectDataBytes(const ObjectHeader& header);
+
 // The header's length, a multiple of kBlockBytes; data begins there.
 uint32_t ObjectHeaderBytes(const ObjectHeader& header);
-std::string EncodeObjectHeader(const ObjectHeader& header);
+// `key`: for `encrypted` ones.
+std::string EncodeObjectHeader(const ObjectHeader& header, const PackingKey* key = nullptr);
 
 // Bytes of header in an object that begins with these (at least 16) bytes.
 absl::StatusOr<uint32_t> ParseObjectHeaderLength(absl::string_view start);
-// `data` may go on behind the header.
-absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data);
+// `data` may go on behind the header. An encrypted one without a key is INVALID_ARGUMENT.
+absl::StatusOr<ObjectHeader> ParseObjectHeader(absl::string_view data,
+                                               const PackingKey* key = nullptr);
 
 // "<volume>/<epoch>-<nonce>/<sequence>", hexadecimal.
 std::string ObjectName(const Uuid& volume, uint64_t epoch, uint64_t nonce, uint32_t sequence);

@@ -21,6 +21,8 @@ void Coverage::Add(const Coverage& other) {
   deleted_with_clones += other.deleted_with_clones;
   resizes += other.resizes;
   diffs += other.diffs;
+  packed_bytes += other.packed_bytes;
+  stored_bytes += other.stored_bytes;
   changed_blocks += other.changed_blocks;
   told_blocks += other.told_blocks;
   checks += other.checks;

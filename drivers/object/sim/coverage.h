@@ -22,6 +22,8 @@ struct Coverage {
   uint64_t deleted_with_clones = 0;
   uint64_t resizes = 0;
   uint64_t diffs = 0;
+  uint64_t packed_bytes = 0;
+  uint64_t stored_bytes = 0;
   uint64_t changed_blocks = 0;  // between the two states of a diff
   uint64_t told_blocks = 0;     // by the diff
   uint64_t checks = 0;          // of living volumes

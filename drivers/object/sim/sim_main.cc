@@ -133,6 +133,8 @@ int main(int argc, char** argv) {
       "%lu damages, %lu of them found\n",
       covered.resizes, covered.diffs, covered.changed_blocks, covered.told_blocks, covered.checks,
       covered.damages, covered.damages_found);
+  printf("covered: %lu MiB of data, %lu MiB as stored\n", covered.packed_bytes >> 20,
+         covered.stored_bytes >> 20);
   if (planted > 0) {
     printf("further planted %d/%d\n", more_caught, kAllDefects - kDefects);
   }

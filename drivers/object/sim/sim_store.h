@@ -49,6 +49,14 @@ class SimStore final : public Store {
   // Takes an object away, or flips a bit of it, until Repair(). Its name; "": there is none.
   std::string Damage(const std::string& spare_suffix, bool lose);
   void Repair();
+  // Whether an object whose name begins so has these bytes in it.
+  bool Contains(const std::string& prefix, const std::string& bytes) const {
+    for (auto it = objects_.lower_bound(prefix); it != objects_.end(); ++it) {
+      if (it->first.compare(0, prefix.size(), prefix) != 0) return false;
+      if (it->second.body->find(bytes) != std::string::npos) return true;
+    }
+    return false;
+  }
   // The first object whose name begins so; "": none.
   std::string FindPrefix(const std::string& prefix) const {
     const auto it = objects_.lower_bound(prefix);

@@ -10,6 +10,7 @@ namespace diskd::object {
 namespace {
 
 constexpr absl::Duration kLongest = absl::Hours(2);
+constexpr PackingKey kSimKey = {1, 2, 3};
 
 }  // namespace
 
@@ -48,6 +49,9 @@ World::World(std::shared_ptr<Shared> shared, Sabotage sabotage, bool verbose, ui
       random_.Chance(0.5) ? 0 : static_cast<int>(random_.Between(4, 30));
   options_.collect_below = random_.Below(10) / 10.0;
   options_.fanout_bits = fanout_bits_;
+  if (random_.Chance(0.4)) options_.zstd_level = 1;
+  if (shared_->encrypted) options_.key = kSimKey;
+  if (random_.Chance(0.5)) options_.index_cache_bytes = random_.Between(0, 2000);
 }
 
 void World::ChooseFaults() {
@@ -285,6 +289,8 @@ void World::EndRound(End end) {
   coverage_.retries += stats.store.retries;
   coverage_.deleted_objects += stats.objects_deleted;
   coverage_.moved_blocks += stats.blocks_moved;
+  coverage_.packed_bytes += stats.packed_data_bytes;
+  coverage_.stored_bytes += stats.stored_data_bytes;
   const std::shared_ptr<SimDisk> disk = node_->disk();
   switch (end) {
     case End::kKill: {

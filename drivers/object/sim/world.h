@@ -31,9 +31,10 @@ class World {
   };
   // What all volumes of a history have in common.
   struct Shared {
-    explicit Shared(uint64_t seed) : random(seed), store(&random) {}
+    explicit Shared(uint64_t seed) : random(seed), store(&random), encrypted(random.Chance(0.3)) {}
     SimScheduler random;
     SimStore store;
+    const bool encrypted;
     bool lossy = false;
     std::string violation;
     Coverage coverage;

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/engine/packer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace diskd::object {
+namespace {
+
+// Data packed before others have their turn, bytes.
+constexpr size_t kBytesPerTurn = 256 << 10;
+// Packing that saves less than this part only makes reads slower.
+constexpr size_t kWorthwhile = 16;
+
+}  // namespace
+
+Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const Options& options,
+                                                    ObjectHeader& header, std::string blocks) {
+  const PackingKey* key = options.key_or_null();
+  if (!blocks.empty() && (options.zstd_level > 0 || key != nullptr)) {
+    header.frame_blocks = options.zstd_level > 0 ? kCompressedFrameBlocks : kEncryptedFrameBlocks;
+    header.encrypted = key != nullptr;
+    std::optional<ObjectCipher> cipher;
+    if (key != nullptr) {
+      cipher.emplace(*key, header.volume, header.epoch, header.nonce, header.sequence);
+    }
+    const size_t frame_bytes = header.frame_blocks * size_t{kBlockBytes};
+    std::string packed;
+    size_t turn = 0;
+    for (size_t at = 0; at < blocks.size(); at += frame_bytes) {
+      const std::string frame =
+          PackFrame(absl::string_view(blocks).substr(at, frame_bytes),
+                    static_cast<uint32_t>(header.frames.size()), options.zstd_level,
+                    cipher.has_value() ? &*cipher : nullptr);
+      header.frames.push_back(static_cast<uint32_t>(frame.size()));
+      packed += frame;
+      if ((turn += frame_bytes) < kBytesPerTurn) continue;
+      turn = 0;
+      co_await Sleep(scheduler, absl::ZeroDuration());
+    }
+    if (header.encrypted || packed.size() + blocks.size() / kWorthwhile <= blocks.size()) {
+      blocks = std::move(packed);
+    } else {
+      header.frame_blocks = 0;
+      header.frames.clear();
+    }
+  }
+  blocks.insert(0, EncodeObjectHeader(header, key));
+  co_return std::make_shared<const std::string>(std::move(blocks));
+}
+
+}  // namespace diskd::object

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Making the bytes of an object, packed as the options ask for. Scheduler's thread only, which is
+// given to others in between.
+#ifndef DISKD_DRIVERS_OBJECT_ENGINE_PACKER_H_
+#define DISKD_DRIVERS_OBJECT_ENGINE_PACKER_H_
+
+#include <memory>
+#include <string>
+
+#include "drivers/object/engine/options.h"
+#include "drivers/object/engine/task.h"
+#include "drivers/object/format/object.h"
+
+namespace diskd::object {
+
+// The object that `header` and the data `blocks` make; completes the header.
+Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const Options& options,
+                                                    ObjectHeader& header, std::string blocks);
+
+}  // namespace diskd::object
+
+#endif  // DISKD_DRIVERS_OBJECT_ENGINE_PACKER_H_

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What users of volumes are told, on a store without faults; what may happen otherwise is the
+// simulation's.
+#include "drivers/object/engine/volumes.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "drivers/object/sim/node.h"
+#include "gtest/gtest.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr uint64_t kBlocks = 64;
+constexpr uint64_t kLogBlocks = 2048;
+
+Uuid Id(uint8_t number) {
+  Uuid id;
+  id.bytes[0] = number;
+  return id;
+}
+
+Options WithKey(uint8_t first) {
+  Options options;
+  options.key = PackingKey{first};
+  return options;
+}
+
+class VolumesTest : public testing::Test {
+ protected:
+  absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {
+    absl::Status result = absl::InternalError("it never ends");
+    bool ended = false;
+    start([&](absl::Status status) {
+      result = std::move(status);
+      ended = true;
+    });
+    while (!ended && scheduler_.RunOne()) {
+    }
+    return result;
+  }
+  absl::Status Create(const Uuid& id, const Options& options) {
+    Operator process(&scheduler_, &store_, options);
+    return Wait([&](auto done) { process.volumes().Create(id, kBlocks, done); });
+  }
+  absl::Status Open(const Uuid& id, const Options& options) {
+    node_ = std::make_unique<Node>(&scheduler_, &store_,
+                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), id, options);
+    return Wait([&](auto done) { node_->engine().Open(done); });
+  }
+  absl::Status Write(Lba lba, uint64_t blocks, char what) {
+    AlignedBuffer buffer(blocks);
+    memset(buffer.block(0), what, buffer.bytes());
+    return Wait([&](auto done) {
+      node_->engine().Submit({RequestKind::kWrite, false, lba, blocks, buffer.block(0), done});
+    });
+  }
+  absl::Status Close() {
+    return Wait([&](auto done) { node_->engine().Close(done); });
+  }
+
+  SimScheduler scheduler_{1};
+  SimStore store_{&scheduler_};
+  std::unique_ptr<Node> node_;
+};
+
+TEST_F(VolumesTest, Open_WithoutOrWithAWrongKey_SaysWhatIsWrong) {
+  ASSERT_TRUE(Create(Id(1), WithKey(1)).ok());
+  EXPECT_EQ(Open(Id(1), Options{}).message(),
+            "volume " + Id(1).Hex() + " is encrypted: give its key");
+  const absl::Status wrong = Open(Id(1), WithKey(2));
+  EXPECT_TRUE(absl::IsInvalidArgument(wrong));
+  EXPECT_EQ(wrong.message(),
+            "the key is not the one that volume " + Id(1).Hex() + " is encrypted with");
+  EXPECT_TRUE(Open(Id(1), WithKey(1)).ok());
+}
+
+TEST_F(VolumesTest, Open_WithAKeyOfAPlainVolume_IsRefused) {
+  ASSERT_TRUE(Create(Id(1), Options{}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(Open(Id(1), WithKey(1))));
+}
+
+TEST_F(VolumesTest, EncryptedVolume_Written_ShowsNothingToTheStore) {
+  for (const bool encrypted : {false, true}) {
+    const Options options = encrypted ? WithKey(1) : Options{};
+    const Uuid id = Id(encrypted ? 1 : 2);
+    ASSERT_TRUE(Create(id, options).ok());
+    ASSERT_TRUE(Open(id, options).ok());
+    ASSERT_TRUE(Write(7, 20, 'S').ok());
+    ASSERT_TRUE(Close().ok());
+    EXPECT_EQ(store_.Contains(VolumePrefix(id), std::string(64, 'S')), !encrypted);
+  }
+}
+
+TEST_F(VolumesTest, CompressedVolume_IsSmallerAndReadsTheSame) {
+  Options options;
+  options.zstd_level = 1;
+  ASSERT_TRUE(Create(Id(1), options).ok());
+  ASSERT_TRUE(Open(Id(1), options).ok());
+  ASSERT_TRUE(Write(3, 50, 'A').ok());
+  ASSERT_TRUE(Close().ok());
+  EXPECT_EQ(node_->engine().stats().packed_data_bytes, 50 * kBlockBytes);
+  EXPECT_LT(node_->engine().stats().stored_data_bytes, kBlockBytes);
+  // Somebody who does not compress reads it all the same.
+  ASSERT_TRUE(Open(Id(1), Options{}).ok());
+  AlignedBuffer buffer(kBlocks);
+  ASSERT_TRUE(
+      Wait([&](auto done) {
+        node_->engine().Submit({RequestKind::kRead, false, 0, kBlocks, buffer.block(0), done});
+      }).ok());
+  EXPECT_EQ(BlockView(buffer.block(2)), std::string(kBlockBytes, '\0'));
+  EXPECT_EQ(BlockView(buffer.block(3)), std::string(kBlockBytes, 'A'));
+  EXPECT_EQ(BlockView(buffer.block(52)), std::string(kBlockBytes, 'A'));
+  EXPECT_EQ(BlockView(buffer.block(53)), std::string(kBlockBytes, '\0'));
+}
+
+TEST_F(VolumesTest, DeadStore_EndsACallWhenPatienceDoes) {
+  store_.Outage(absl::Hours(10), false);
+  Volumes volumes(&store_, &scheduler_, Options{}, absl::Seconds(30));
+  const absl::Duration begin = scheduler_.Now();
+  EXPECT_TRUE(absl::IsUnavailable(Wait([&](auto done) { volumes.Create(Id(1), kBlocks, done); })));
+  EXPECT_GE(scheduler_.Now() - begin, absl::Seconds(30));
+  EXPECT_LE(scheduler_.Now() - begin, absl::Seconds(60));
+}
+
+TEST_F(VolumesTest, Create_Twice_IsTheSameUnlessTheSizeDiffers) {
+  EXPECT_TRUE(Create(Id(1), Options{}).ok());
+  EXPECT_TRUE(Create(Id(1), Options{}).ok());
+  Volumes volumes(&store_, &scheduler_, Options{});
+  EXPECT_TRUE(
+      absl::IsAlreadyExists(Wait([&](auto done) { volumes.Create(Id(1), kBlocks + 1, done); })));
+}
+
+TEST_F(VolumesTest, Clone_OfWhatIsNotThere_IsNotFound) {
+  ASSERT_TRUE(Create(Id(1), Options{}).ok());
+  Volumes volumes(&store_, &scheduler_, Options{});
+  EXPECT_TRUE(absl::IsNotFound(Wait([&](auto done) { volumes.Clone(Id(1), 5, Id(2), done); })));
+  EXPECT_TRUE(absl::IsNotFound(Wait([&](auto done) { volumes.Clone(Id(9), 5, Id(2), done); })));
+  EXPECT_EQ(store_.FindPrefix(VolumePrefix(Id(2))), "");
+}
+
+}  // namespace
+}  // namespace diskd::object
