@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/engine.h"
 #include "drivers/object/engine/packer.h"
@@ -33,7 +34,7 @@ struct Engine::Victims {
     std::string name;
     uint64_t bytes;
   };
-  absl::flat_hash_map<uint64_t, Candidate> candidates;
+  absl::btree_map<uint64_t, Candidate> candidates;
   absl::flat_hash_set<uint64_t> sparse;
   // Second walk: what to copy, what to rewrite.
   bool gather = false;

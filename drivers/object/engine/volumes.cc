@@ -165,7 +165,7 @@ Task<absl::Status> Volumes::Bury(HeadKeeper& keeper) {
   while (nonce == 0) nonce = scheduler_->Random();
   co_return co_await keeper.TakeOver(nonce, [](Head& head) -> Task<absl::Status> {
     // A copy's origin has not heard of it.
-    if (head.state == VolumeState::kCopying) head.origin = {};
+    if (head.state == VolumeState::kCopying || head.copied_blocks > 0) head.origin = {};
     head.state = VolumeState::kDeleted;
     head.checkpoint = {};
     head.log_id = 0;

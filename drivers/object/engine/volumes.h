@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "drivers/object/engine/check.h"
+#include "drivers/object/engine/copy.h"
 #include "drivers/object/engine/diff.h"
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/options.h"
@@ -62,6 +63,10 @@ class Volumes {
   // Reads from a snapshot, which may not be deleted meanwhile. `into` is valid until `done`.
   void Read(const Uuid& volume, uint64_t snapshot, Lba lba, uint64_t blocks, std::byte* into,
             Done done);
+  // A new volume, in the store of `target` (this or another one, on the same scheduler; it must
+  // outlive the call), that is a full copy of the snapshot and owes it nothing. See class Copy.
+  void CopyTo(const Uuid& source, uint64_t snapshot, Volumes* target, const Uuid& copy,
+              CopyProgress progress, Done done);
   // See class Check.
   void Check(const Uuid& volume, std::function<void(absl::StatusOr<CheckReport>)> done);
 

@@ -70,6 +70,18 @@ void Volumes::Read(const Uuid& volume, uint64_t snapshot, Lba lba, uint64_t bloc
   tasks_.Spawn(answer(run(this, volume, snapshot, lba, blocks, into), std::move(done)));
 }
 
+void Volumes::CopyTo(const Uuid& source, uint64_t snapshot, Volumes* target, const Uuid& copy,
+                     CopyProgress progress, Done done) {
+  auto run = [](Volumes* self, Uuid source, uint64_t snapshot, Volumes* target, Uuid volume,
+                CopyProgress progress, Done done) -> Task<void> {
+    const CopySide from{&self->store_, &self->options_, source};
+    const CopySide to{&target->store_, &target->options_, volume};
+    Copy copy(self->scheduler_, from, snapshot, to, std::move(progress));
+    done(co_await copy.Run());
+  };
+  tasks_.Spawn(run(this, source, snapshot, target, copy, std::move(progress), std::move(done)));
+}
+
 void Volumes::Check(const Uuid& volume, std::function<void(absl::StatusOr<CheckReport>)> done) {
   auto run = [](Volumes* self, Uuid volume, auto done) -> Task<void> {
     object::Check check(&self->store_, self->scheduler_, volume, self->options_);

@@ -63,8 +63,8 @@ struct Head {
   uint64_t size_blocks = 0;
   uint8_t fanout_bits = 8;
   uint64_t next_snapshot_id = 1;
-  // kCopying: what is copied. Else, if not zero: the volume and the snapshot that this is a clone
-  // of, which holds back their data until this HEAD is gone.
+  // kCopying, or copied_blocks > 0: what was copied. Else, if not zero: the volume and the snapshot
+  // that this is a clone of, which holds back their data until this HEAD is gone.
   Uuid origin;
   uint64_t origin_snapshot = 0;
   uint64_t copied_blocks = 0;  // kCopying: so many are here; live: it was filled by a copy

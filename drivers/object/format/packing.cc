@@ -16,7 +16,6 @@ namespace {
 
 constexpr char kCheckLabel[] = "diskd object volume key check";
 constexpr char kObjectLabel[] = "diskd object key";
-constexpr size_t kNonceBytes = 12;
 
 PackingKey Derive(const PackingKey& key, absl::string_view message) {
   PackingKey derived;

@@ -16,6 +16,7 @@ void Coverage::Add(const Coverage& other) {
   snapshots += other.snapshots;
   rollbacks += other.rollbacks;
   clones += other.clones;
+  copies += other.copies;
   broken_off += other.broken_off;
   deleted_volumes += other.deleted_volumes;
   deleted_with_clones += other.deleted_with_clones;

@@ -17,6 +17,7 @@ struct Coverage {
   uint64_t snapshots = 0;
   uint64_t rollbacks = 0;
   uint64_t clones = 0;
+  uint64_t copies = 0;
   uint64_t broken_off = 0;  // clones and deletions that were killed
   uint64_t deleted_volumes = 0;
   uint64_t deleted_with_clones = 0;

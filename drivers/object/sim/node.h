@@ -131,6 +131,8 @@ class Operator {
   }
 
   Volumes& volumes() { return *volumes_; }
+  // Nothing it began is answered any more; what uses it may still be destroyed after this.
+  void Kill() { *alive_ = false; }
 
  private:
   const Alive alive_ = std::make_shared<bool>(true);

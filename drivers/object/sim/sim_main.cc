@@ -125,8 +125,10 @@ int main(int argc, char** argv) {
       covered.ends[4], covered.checkpoints, covered.snapshots, covered.rollbacks,
       covered.deleted_objects, covered.moved_blocks, covered.retries);
   printf(
-      "covered: %lu clones, %lu volumes deleted, %lu of them with clones, %lu of this broken off\n",
-      covered.clones, covered.deleted_volumes, covered.deleted_with_clones, covered.broken_off);
+      "covered: %lu clones, %lu copies, %lu volumes deleted, %lu of them with clones, %lu of this "
+      "broken off\n",
+      covered.clones, covered.copies, covered.deleted_volumes, covered.deleted_with_clones,
+      covered.broken_off);
   printf(
       "covered: %lu resizes, %lu diffs (%lu blocks changed, %lu told), %lu checks of living "
       "volumes, "

@@ -15,17 +15,19 @@ constexpr PackingKey kSimKey = {1, 2, 3};
 }  // namespace
 
 World::World(uint64_t seed, Sabotage sabotage, bool verbose)
-    : World(std::make_shared<Shared>(seed * 0x2545f4914f6cdd1d + 1), sabotage, verbose, 0, 0) {
+    : World(std::make_shared<Shared>(seed * 0x2545f4914f6cdd1d + 1), nullptr, sabotage, verbose, 0,
+            0) {
   ChooseFaults();
 }
 
-World::World(std::shared_ptr<Shared> shared, Sabotage sabotage, bool verbose, uint64_t size_blocks,
-             uint8_t fanout_bits)
+World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage, bool verbose,
+             uint64_t size_blocks, uint8_t fanout_bits)
     : shared_(std::move(shared)),
+      first_(store == nullptr),
       random_(shared_->random),
       sabotage_(sabotage),
       verbose_(verbose),
-      store_(shared_->store),
+      store_(store != nullptr ? *store : shared_->store),
       size_blocks_(size_blocks != 0 ? size_blocks : random_.Between(24, 200)),
       log_blocks_(random_.Between(40, 160)),
       max_write_(random_.Between(1, 8)),
@@ -54,6 +56,10 @@ World::World(std::shared_ptr<Shared> shared, Sabotage sabotage, bool verbose, ui
   if (random_.Chance(0.5)) options_.index_cache_bytes = random_.Between(0, 2000);
 }
 
+World::~World() {
+  if (first_) shared_->clones.clear();
+}
+
 void World::ChooseFaults() {
   if (random_.Chance(0.8)) {
     StoreFaults& faults = store_.faults;
@@ -64,6 +70,7 @@ void World::ChooseFaults() {
     }
     // Many in a row are taken for damage in the store.
     faults.damaged /= 10;
+    shared_->other_store.faults = faults;
   }
 }
 
@@ -311,12 +318,14 @@ void World::EndRound(End end) {
       zombie_.reset();
       return TakeOver();
     case End::kClose: {
-      const uint64_t everything = timeline_.size();
+      uint64_t everything = timeline_.size();
       bool closed = false;
       RunUntil([&] { return in_flight_ == 0; }, "requests in flight");
       if (!ok()) return;
       node_->engine().Close([&](absl::Status status) {
         closed = true;
+        // A lost object may have stopped it.
+        if (!status.ok() && lossy_) everything = uploaded_;
         if (!status.ok() && !lossy_) Violate(absl::StrCat("close: ", status.ToString()));
       });
       RunUntil([&] { return closed; }, "closing");

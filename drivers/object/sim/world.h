@@ -19,6 +19,7 @@ namespace diskd::object {
 class World {
  public:
   World(uint64_t seed, Sabotage sabotage, bool verbose);
+  ~World();
 
   // The first thing that went wrong; empty: nothing did.
   std::string Run();
@@ -31,9 +32,11 @@ class World {
   };
   // What all volumes of a history have in common.
   struct Shared {
-    explicit Shared(uint64_t seed) : random(seed), store(&random), encrypted(random.Chance(0.3)) {}
+    explicit Shared(uint64_t seed)
+        : random(seed), store(&random), other_store(&random), encrypted(random.Chance(0.3)) {}
     SimScheduler random;
     SimStore store;
+    SimStore other_store;  // copies may be there
     const bool encrypted;
     bool lossy = false;
     std::string violation;
@@ -41,8 +44,8 @@ class World {
     std::vector<std::unique_ptr<Operator>> checks;
     std::vector<std::unique_ptr<World>> clones;  // of the first volume and of each other
   };
-  World(std::shared_ptr<Shared> shared, Sabotage sabotage, bool verbose, uint64_t size_blocks,
-        uint8_t fanout_bits);
+  World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage, bool verbose,
+        uint64_t size_blocks, uint8_t fanout_bits);
   enum class End { kKill, kPowerCut, kLogLost, kTakeover, kClose };
 
   void Violate(const std::string& what);
@@ -100,6 +103,8 @@ class World {
       const char* what,
       const std::function<void(Volumes&, std::function<void(absl::Status)>)>& call);
   void MakeClone(World& source);
+  void MakeCopy(World& source);
+  void Adopt(std::unique_ptr<World> world, const DiskState& state);
   void DeleteVolume(bool owned);
   World& AnyVolume();
   void ActOnFamily();
@@ -109,6 +114,7 @@ class World {
   bool HasClones() const;
 
   const std::shared_ptr<Shared> shared_;
+  const bool first_;  // the others belong to it
   SimScheduler& random_;
   const Sabotage sabotage_;
   const bool verbose_;

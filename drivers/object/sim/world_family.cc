@@ -52,8 +52,8 @@ absl::Status World::Operate(
 void World::MakeClone(World& source) {
   if (source.snapshots_.empty() || shared_->clones.size() >= kMaxClones || !source.node_) return;
   const SnapshotRecord record = source.snapshots_[random_.Below(source.snapshots_.size())];
-  auto clone = std::unique_ptr<World>(
-      new World(shared_, sabotage_, verbose_, record.state.size(), source.fanout_bits_));
+  auto clone = std::unique_ptr<World>(new World(shared_, &source.store_, sabotage_, verbose_,
+                                                record.state.size(), source.fanout_bits_));
   Trace(absl::StrCat("clone ", record.id, " of ", source.volume_.Hex(), " to ",
                      clone->volume_.Hex()));
   const absl::Status status =
@@ -79,12 +79,46 @@ void World::MakeClone(World& source) {
     return;
   }
   ++coverage_.clones;
-  clone->timeline_.Overwrite(record.state);
-  clone->OpenOn(clone->NewDisk(), 0, "cloning");
-  if (ok() && clone->node_->engine().state() == EngineState::kServing) {
-    clone->VerifyAll("after cloning");
-    shared_->clones.push_back(std::move(clone));
+  Adopt(std::move(clone), record.state);
+}
+
+void World::Adopt(std::unique_ptr<World> world, const DiskState& state) {
+  world->timeline_.Overwrite(state);
+  world->OpenOn(world->NewDisk(), 0, "being made");
+  if (!ok() || world->node_->engine().state() != EngineState::kServing) return;
+  world->VerifyAll("after being made");
+  shared_->clones.push_back(std::move(world));
+}
+
+// To this store or the other one, by processes that are killed at times.
+void World::MakeCopy(World& source) {
+  if (source.snapshots_.empty() || shared_->clones.size() >= kMaxClones || !source.node_) return;
+  const SnapshotRecord record = source.snapshots_[random_.Below(source.snapshots_.size())];
+  SimStore* store = random_.Chance(0.7) ? &shared_->other_store : &source.store_;
+  auto copy = std::unique_ptr<World>(
+      new World(shared_, store, sabotage_, verbose_, record.state.size(), 0));
+  Trace(
+      absl::StrCat("copy ", record.id, " of ", source.volume_.Hex(), " to ", copy->volume_.Hex()));
+  // A target for each process; that of a killed one is dead with it.
+  std::vector<std::unique_ptr<Operator>> targets;
+  const absl::Status status =
+      source.Operate("copying", [&](Volumes& volumes, std::function<void(absl::Status)> done) {
+        if (!targets.empty()) targets.back()->Kill();
+        targets.push_back(std::make_unique<Operator>(&random_, store, copy->options_));
+        volumes.CopyTo(source.volume_, record.id, &targets.back()->volumes(), copy->volume_,
+                       nullptr, std::move(done));
+      });
+  if (!ok()) return;
+  if (!status.ok()) {
+    const bool there = std::any_of(source.snapshots_.begin(), source.snapshots_.end(),
+                                   [&](const SnapshotRecord& r) { return r.id == record.id; });
+    if (!lossy_ && (there || !absl::IsNotFound(status))) {
+      Violate(absl::StrCat("copy: ", status.ToString()));
+    }
+    return;
   }
+  ++coverage_.copies;
+  Adopt(std::move(copy), record.state);
 }
 
 bool World::HasClones() const {
@@ -113,6 +147,7 @@ void World::DeleteVolume(bool owned) {
 
 void World::ActOnFamily() {
   if (random_.Chance(0.02)) MakeClone(AnyVolume());
+  if (ok() && random_.Chance(0.01)) MakeCopy(AnyVolume());
   if (ok() && random_.Chance(0.01)) AnyVolume().StartCheck();
   for (size_t i = 0; ok() && i < shared_->clones.size(); ++i) {
     World& clone = *shared_->clones[i];
@@ -149,8 +184,8 @@ void World::VerifyFamily(const char* when) {
 
 // One after the other, in any order; the others stay what they are, and nothing is left in the end.
 void World::DeleteFamily() {
-  std::vector<Uuid> volumes = {volume_};
-  for (const auto& clone : shared_->clones) volumes.push_back(clone->volume_);
+  std::vector<std::pair<SimStore*, Uuid>> volumes = {{&store_, volume_}};
+  for (const auto& clone : shared_->clones) volumes.emplace_back(&clone->store_, clone->volume_);
   while (ok() && (node_ || !shared_->clones.empty())) {
     const size_t index = random_.Below(shared_->clones.size() + 1);
     World* world = index == 0 ? this : shared_->clones[index - 1].get();
@@ -174,8 +209,8 @@ void World::DeleteFamily() {
       }
     }
   }
-  for (const Uuid& volume : volumes) {
-    const std::string left = store_.FindPrefix(VolumePrefix(volume));
+  for (const auto& [store, volume] : volumes) {
+    const std::string left = store->FindPrefix(VolumePrefix(volume));
     if (ok() && !left.empty()) Violate(absl::StrCat("after all volumes were deleted: ", left));
   }
 }
