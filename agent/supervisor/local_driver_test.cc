@@ -8,6 +8,7 @@
 #include <fstream>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "agent/paths/volume_paths.h"
 #include "agent/supervisor/driver_calls.h"
 #include "agent/supervisor/fake_drivers.h"
@@ -73,8 +74,10 @@ TEST_F(LocalDriverTest, DriverThatExits_CallSaysHowItEnded) {
 }
 
 TEST_F(LocalDriverTest, RunningDriver_IsFoundByAnotherLauncherAndGoneAfterItsEnd) {
-  auto process = Launch("exec sleep 1000");
-  // While a process changes its program, its environment can't be read.
+  // A script that stays one program: while a process changes its program, its environment can't be
+  // read, and a busy machine makes that last.
+  auto process =
+      Launch(absl::StrCat("mkfifo ", run_dir_, "/never && read x <>", run_dir_, "/never"));
   auto adopted = launcher().Adopt(kVolume);
   while (adopted.empty()) adopted = launcher().Adopt(kVolume);
   EXPECT_EQ(adopted[0]->pid(), process->pid());

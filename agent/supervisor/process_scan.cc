@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "agent/supervisor/driver_process.h"
 
 namespace diskd::agent {
@@ -20,6 +22,11 @@ namespace {
 constexpr char kVolumeMark[] = "DISKD_VOLUME_ID=";
 constexpr char kRunDirMark[] = "DISKD_RUN_DIR=";
 constexpr char kSlotMark[] = "DISKD_SLOT=";
+
+// How long one scan waits in all for processes without an environment: most of them are between
+// two programs, the others (zombies, processes that gave theirs up) never show one.
+constexpr absl::Duration kExecPatience = absl::Milliseconds(20);
+constexpr absl::Duration kExecPoll = absl::Milliseconds(1);
 
 // Real, effective, saved and file system user in one; false: not known, or not all the same. The
 // owner of the folder in /proc would not do: it is root for every process that may not be traced.
@@ -35,11 +42,24 @@ bool OnlyUser(const std::filesystem::path& process, uid_t& user) {
   return false;
 }
 
-std::vector<std::string> EnvironmentOf(const std::filesystem::path& process) {
+std::string ReadEnvironment(const std::filesystem::path& process) {
   std::ifstream in(process / "environ", std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();
-  return absl::StrSplit(text.str(), '\0');
+  return text.str();
+}
+
+// While a process changes its program its environment reads as empty, and a driver must not be
+// overlooked for that. `patience` is what is left of the scan's waiting.
+std::vector<std::string> EnvironmentOf(const std::filesystem::path& process,
+                                       absl::Duration& patience) {
+  std::string text = ReadEnvironment(process);
+  while (text.empty() && patience > absl::ZeroDuration()) {
+    absl::SleepFor(kExecPoll);
+    patience -= kExecPoll;
+    text = ReadEnvironment(process);
+  }
+  return absl::StrSplit(text, '\0');
 }
 
 }  // namespace
@@ -55,12 +75,13 @@ std::map<std::string, std::vector<MarkedProcess>> FindMarkedProcesses(const std:
   const std::string run_dir_mark = absl::StrCat(kRunDirMark, run_dir);
   std::map<std::string, std::vector<MarkedProcess>> found;
   std::error_code error;
+  absl::Duration patience = kExecPatience;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     MarkedProcess process;
     if (!absl::SimpleAtoi(entry.path().filename().string(), &process.pid)) continue;
     // Children of a driver inherit its environment, but only the driver leads the session.
     if (getsid(process.pid) != process.pid) continue;
-    const std::vector<std::string> environment = EnvironmentOf(entry.path());
+    const std::vector<std::string> environment = EnvironmentOf(entry.path(), patience);
     if (std::find(environment.begin(), environment.end(), run_dir_mark) == environment.end()) {
       continue;
     }
