@@ -44,10 +44,11 @@ absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::Volume
 }
 
 absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
-    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config, bool standby) {
+    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config, OpenAs as) {
   Request request;
   *request.mutable_open()->mutable_config() = config;
-  request.mutable_open()->set_standby(standby);
+  request.mutable_open()->set_standby(as == OpenAs::kStandby);
+  request.mutable_open()->set_successor(as != OpenAs::kFirst);
   ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, kOpenLimit));
   const diskd::driver::v1::Geometry& geometry = answer.response.open().geometry();
   if (geometry.size_bytes() != config.size_bytes()) {

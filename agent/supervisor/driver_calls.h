@@ -33,8 +33,13 @@ inline constexpr absl::Duration kShutdownLimit = absl::Seconds(60);
 absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config,
                        const diskd::driver::v1::VolumeConfig* source, const std::string& snapshot);
 absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
+enum class OpenAs {
+  kFirst,      // nobody uses the volume yet
+  kSuccessor,  // of a process that has died
+  kStandby,    // of one that serves, which is to hand over
+};
 absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
-    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config, bool standby = false);
+    DriverProcess& process, const diskd::driver::v1::VolumeConfig& config, OpenAs as);
 absl::Status Serve(DriverProcess& process, diskd::v1::Transport transport,
                    const std::vector<Fd>& descriptors, bool resend, uid_t user);
 absl::Status Standby(DriverProcess& process, diskd::v1::Transport transport,

@@ -105,6 +105,10 @@ class FakeDrivers::Process : public DriverProcess {
         break;
       case Request::kOpen:
         RETURN_IF_ERROR(FailureOf("open"));
+        {
+          absl::MutexLock lock(&world_->mutex_);
+          if (request.open().successor()) ++world_->successors_;
+        }
         return Open(request.open().config());
       case Request::kServe:
         RETURN_IF_ERROR(FailureOf("serve"));
@@ -375,6 +379,11 @@ std::set<std::string> FakeDrivers::Provisioned() {
 int FakeDrivers::launches() {
   absl::MutexLock lock(&mutex_);
   return launches_;
+}
+
+int FakeDrivers::successors() {
+  absl::MutexLock lock(&mutex_);
+  return successors_;
 }
 
 int FakeDrivers::resends() {

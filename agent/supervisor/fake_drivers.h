@@ -52,6 +52,7 @@ class FakeDrivers : public DriverLauncher {
   int launches();
   int count(const std::string& volume_id);  // of living processes
   int resends();                            // serve requests with `resend`
+  int successors();                         // open requests with `successor`
   void KillProcess(const std::string& volume_id);
   void Hang(const std::string& volume_id);  // answers nothing any more
   // Of a volume, in the order of creation.
@@ -82,6 +83,7 @@ class FakeDrivers : public DriverLauncher {
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   int launches_ ABSL_GUARDED_BY(mutex_) = 0;
   int resends_ ABSL_GUARDED_BY(mutex_) = 0;
+  int successors_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace diskd::agent

@@ -106,8 +106,9 @@ absl::Status Attachments::Build(const VolumeRecord& volume, AttachmentRecord& re
                   .read_only = record.read_only,
                   .queues = record.queues,
                   .queue_depth = record.queue_depth};
-  ASSIGN_OR_RETURN(spec.geometry,
-                   OpenVolume(*parts.process, ConfigOf(environment_, volume, record.read_only)));
+  ASSIGN_OR_RETURN(
+      spec.geometry,
+      OpenVolume(*parts.process, ConfigOf(environment_, volume, record.read_only), OpenAs::kFirst));
   ASSIGN_OR_RETURN(parts.device, environment_.devices->Create(record.transport, spec));
   RETURN_IF_ERROR(ServeDevice(*parts.device, *parts.process, /*successor=*/false,
                               environment_.users.Of(volume.id())));
@@ -131,7 +132,7 @@ void Attachments::Supervise(const VolumeRecord& volume, const AttachmentRecord& 
   };
   const uid_t user = environment_.users.Of(volume.id());
   service.serve = [device, config, user](DriverProcess& process) -> absl::Status {
-    RETURN_IF_ERROR(OpenVolume(process, config).status());
+    RETURN_IF_ERROR(OpenVolume(process, config, OpenAs::kSuccessor).status());
     return ServeDevice(*device, process, /*successor=*/true, user);
   };
   service.restart = record.survives_driver_death;

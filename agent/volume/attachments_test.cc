@@ -106,6 +106,7 @@ TEST_F(AttachmentsTest, DriverThatDies_IsReplacedOnTheSameDevice) {
   EXPECT_EQ(after.device_path(), before->device_path());
   EXPECT_NE(after.driver_pid(), before->driver_pid());
   EXPECT_EQ(node_.drivers().resends(), 1);
+  EXPECT_EQ(node_.drivers().successors(), 1);
   EXPECT_TRUE(Detach().ok());
 }
 

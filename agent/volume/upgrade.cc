@@ -120,9 +120,9 @@ absl::StatusOr<diskd::v1::UpgradeDriverResponse> Attachments::UpgradeDriver(
 absl::Status Attachments::Prepare(const VolumeRecord& volume, const AttachmentRecord& record,
                                   Device& device, DriverProcess& present,
                                   DriverProcess& successor) {
-  ASSIGN_OR_RETURN(const Geometry fresh,
-                   OpenVolume(successor, ConfigOf(environment_, volume, record.read_only),
-                              /*standby=*/true));
+  ASSIGN_OR_RETURN(
+      const Geometry fresh,
+      OpenVolume(successor, ConfigOf(environment_, volume, record.read_only), OpenAs::kStandby));
   ASSIGN_OR_RETURN(const auto status, GetStatus(present));
   RETURN_IF_ERROR(CheckSameDisk(status.geometry(), fresh));
   ASSIGN_OR_RETURN(const std::vector<Fd> descriptors, device.Descriptors());

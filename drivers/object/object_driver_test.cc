@@ -54,6 +54,43 @@ TEST(ObjectDriver_Close, LogLost_EverythingIsInTheStore) {
   ExpectFirstBlock(config, std::byte{7});
 }
 
+TEST(ObjectDriver_Successor, NeedsTheLogOfItsPredecessor) {
+  const sdk::TempDir dir;
+  sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  ExpectFirstBlock(config, std::byte{0});
+  config.successor = true;
+  ExpectFirstBlock(config, std::byte{0});
+  const std::string log = dir.path() + "/object.log";
+  ASSERT_EQ(unlink(log.c_str()), 0);
+  const absl::Status refused = Definition().open(config).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.message().find(log), absl::string_view::npos) << refused;
+  EXPECT_FALSE(std::filesystem::exists(log));
+  config.successor = false;
+  ExpectFirstBlock(config, std::byte{0});
+}
+
+TEST(ObjectDriver_Successor, TakesNothingFromAnotherNode) {
+  const sdk::TempDir dir;
+  const sdk::TempDir other_node;
+  sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  ExpectFirstBlock(config, std::byte{0});
+  sdk::VolumeConfig other = config;
+  other.state_dir = other_node.path();
+  other.parameters["existing"] = "use";
+  ASSERT_TRUE(Definition().provision(other).ok());
+  ExpectFirstBlock(other, std::byte{0});
+  config.successor = true;
+  const absl::Status refused = Definition().open(config).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  other.successor = true;
+  ExpectFirstBlock(other, std::byte{0});
+  config.successor = false;
+  ExpectFirstBlock(config, std::byte{0});
+}
+
 TEST(ObjectDriver_Provision, VolumeOfThatIdInTheStore_IsRefusedOrUsed) {
   const sdk::TempDir dir;
   sdk::VolumeConfig config = Config(dir);

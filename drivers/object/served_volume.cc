@@ -64,8 +64,15 @@ absl::StatusOr<sdk::Snapshot> FindSnapshot(const Head& head, const std::string& 
 absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::Open(const sdk::VolumeConfig& config,
                                                                  bool at_rest) {
   umask(0);  // every mode is given where a file is made
-  ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
+  ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));
+  volume.options.successor = config.successor;
   auto file = OpenLogFile(volume.log_path);
+  if (absl::IsNotFound(file.status()) && config.successor) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the write log ", volume.log_path,
+        " is gone while the volume is in use: bring it back, or detach the volume with --force, "
+        "which goes back to what is in the store"));
+  }
   if (absl::IsNotFound(file.status())) {
     SPDLOG_WARN("the write log {} is lost: volume {} goes back to what is in the store",
                 volume.log_path, config.volume_id);

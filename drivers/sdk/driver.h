@@ -149,6 +149,9 @@ struct VolumeConfig {
   // `open` only: another process serves the volume. Take nothing that it holds, change nothing;
   // Driver::TakeOver() comes before the first request.
   bool standby = false;
+  // `open` only: the volume is in use. What a former process has answered must be there, or open
+  // has to fail: no other state may come under its users.
+  bool successor = false;
   std::string state_dir;  // the volume's own directory, exists, writable by the driver
   std::map<std::string, std::string> parameters;  // checked against the definition's list
 };

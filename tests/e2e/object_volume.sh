@@ -89,6 +89,19 @@ prefix=$(python3 "$WORK/reader.py" "$device" $BLOCKS)
 echo "$prefix of $BLOCKS writes are there, $UPLOADED had been uploaded"
 [ "$(grep -c "write log .* is lost" "$WORK"/run/volumes/*/driver.log)" = 2 ] || fail "the driver's log does not tell"
 
+step "a driver that dies with its log: nothing older comes under the users"
+python3 "$WORK/writer.py" "$device" 0 1
+mv "$log" "$log.away"
+kill_driver obj
+refused_open() { diskctl -o json volume get obj | grep -q "is gone while the volume is in use"; }
+wait_for 20 refused_open || fail "it does not tell: $(diskctl -o json volume get obj)"
+python3 "$WORK/reader.py" "$device" 1 >"$WORK/read" &
+reader=$!
+mv "$log.away" "$log"
+wait_for 20 has_driver || fail "it does not go on with the log that is back"
+wait $reader
+[ "$(cat "$WORK/read")" = 1 ] || fail "block 0 is not what was written"
+
 step "delete empties the store"
 diskctl detach obj >/dev/null
 diskctl volume delete obj >/dev/null

@@ -61,6 +61,9 @@ struct Options {
   int zstd_level = 0;
   // Of an encrypted volume; a new volume with a key is encrypted.
   std::optional<PackingKey> key;
+  // Opens only with the log of the last owner, as that owner's successor. FAILED_PRECONDITION: the
+  // log is another one, or another owner has come between; nothing was changed.
+  bool successor = false;
   Sabotage sabotage = Sabotage::kNone;
 
   const PackingKey* key_or_null() const { return key.has_value() ? &*key : nullptr; }

@@ -71,6 +71,12 @@ Task<absl::StatusOr<std::optional<LogSuperblock>>> Engine::TakeOver() {
     if (on_device.ok() && formatted == 0 && head.log_id == on_device->log_id) {
       replay = *on_device;
     } else if (formatted == 0) {
+      if (options_.successor) {
+        co_return absl::FailedPreconditionError(
+            "the write log is not the one last used: it was lost, or another node has taken the "
+            "volume. Going on would take answered writes from under its users: detach it with "
+            "--force, then attach it where it is to be used");
+      }
       if (on_device.ok()) {
         SPDLOG_WARN("volume {}: the write log is stale, another one was used since; dropped",
                     volume_.Hex());

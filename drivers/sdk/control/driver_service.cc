@@ -107,6 +107,7 @@ absl::Status DriverService::Deprovision(const driver::v1::VolumeConfig& config) 
 absl::Status DriverService::Open(const driver::v1::OpenRequest& request) {
   ASSIGN_OR_RETURN(VolumeConfig volume, FromProto(request.config(), definition_));
   volume.standby = request.standby();
+  volume.successor = request.successor();
   if (driver_ != nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("volume ", config_.volume_id, " is open in this process already"));
