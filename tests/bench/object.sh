@@ -16,7 +16,10 @@ export AWS_ACCESS_KEY_ID=$DISKD_TEST_S3_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$DISKD_
 BUCKET=$DISKD_TEST_S3_BUCKET
 FILE_MIB=256
 
-row() { printf '%s\n' "$*" >>"$WORK/rows"; } # WHAT WHO VALUE
+row() { # WHAT WHO VALUE
+  [ $# = 3 ] && [ -n "$3" ] || fail "no figure for $1 of $2"
+  printf '%s\n' "$*" >>"$WORK/rows"
+}
 progress() { printf -- '-- %s\n' "$*" >&2; }
 
 create() { # NAME SIZE STORE [options]
@@ -132,20 +135,21 @@ cold_reads() {
 }
 
 bare_gets() { # ranged GETs of 4 KiB from one object, 32 at a time, a second
-  local begin end i
+  local begin end i url
   [ -e "$WORK/body" ] || {
     head -c 8388608 /dev/urandom >"$WORK/body"
-    curl -sf --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-      -T "$WORK/body" "$DISKD_TEST_S3_ENDPOINT/$BUCKET/body"
+    curl -sSf -T "$WORK/body" "$("$REPO/tests/s3/presign.py" PUT body)" || fail "curl: $?"
+    url=$("$REPO/tests/s3/presign.py" GET body)
     for i in $(seq "$COLD_READS"); do
       begin=$((RANDOM % 2048 * 4096))
-      printf 'url = "%s"\nrange = "%d-%d"\noutput = "/dev/null"\naws-sigv4 = "aws:amz:us-east-1:s3"\nuser = "%s:%s"\n' \
-        "$DISKD_TEST_S3_ENDPOINT/$BUCKET/body" $begin $((begin + 4095)) "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"
+      printf 'url = "%s"\nrange = "%d-%d"\noutput = "/dev/null"\nfail\nsilent\nshow-error\n' \
+        "$url" $begin $((begin + 4095))
       [ "$i" = "$COLD_READS" ] || echo next
     done >"$WORK/gets"
   }
   begin=${EPOCHREALTIME/./}
-  curl -sf --parallel --parallel-immediate --parallel-max 32 -K "$WORK/gets" >/dev/null || fail "curl: $?"
+  curl --parallel --parallel-immediate --parallel-max 32 -K "$WORK/gets" >"$WORK/curl.log" 2>&1 ||
+    fail "curl: $(tail -2 "$WORK/curl.log")"
   end=${EPOCHREALTIME/./}
   python3 -c "print($COLD_READS * 1e6 / ($end - $begin))"
 }
