@@ -34,7 +34,8 @@ int serve_rings(struct lane* lane);  // until ENTER fails; returns its errno
 void check_zeroed(uint32_t device);
 void check_untouched(const char* path);
 void serve_many(unsigned count);
-// busesrv_cache.c: one disk a process. A write is first made in the memory of cache_open(), then told.
+// busesrv_cache.c: one disk a process. A write is first made in the memory of cache_open(), then
+// told.
 char* cache_open(const char* path, uint64_t bytes, unsigned random_seed);
 // Returns how many sectors have been written since the last flush; torn: some of these are durable.
 uint32_t cache_wrote(uint64_t offset, uint64_t length, bool durable, bool* torn);
