@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "drivers/object/store/s3_store.h"
+#include "drivers/object/store/s3_options.h"
 
 namespace diskd::object {
 
