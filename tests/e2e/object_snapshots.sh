@@ -25,6 +25,7 @@ diskctl snapshot create snap first >/dev/null
 diskctl snapshot create snap first 2>&1 | grep -q "existed before" || fail "twice the same, unnoticed"
 fio --name=more --filename="$device" --ioengine=libaio --direct=1 --bs=4k --iodepth=16 \
   --rw=randwrite --size=64m --io_size=24m --output=/dev/null
+# shellcheck disable=SC2034 # looked up by its name below
 second=$(sum "$device")
 diskctl detach snap >/dev/null
 diskctl snapshot create snap second >/dev/null
