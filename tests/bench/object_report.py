@@ -43,7 +43,8 @@ for who in ("dir", "s3"):
         "write_rate_relative_to_memory_volume": over(rows["write_rate"][who], rows["write_rate"]["memory"]),
     }
 s3 = report.setdefault("s3", {})
-s3["iops_sync32_relative_to_s3backer"] = over(rows["sync32_iops"]["s3"], rows["sync32_iops"]["s3backer"])
+for peer in ("s3backer", "s3backer-synced"):
+    s3["iops_sync32_relative_to_" + peer] = over(rows["sync32_iops"]["s3"], rows["sync32_iops"][peer])
 s3["cold_read_iops_relative_to_bare_gets"] = over(rows["cold_iops"]["s3"], rows["cold_iops"]["bare"])
 s3["gets_per_cold_read"] = median("cold_gets", "s3")
 s3["puts_per_gib"] = median("puts_per_gib", "s3")
