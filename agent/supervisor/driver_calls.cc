@@ -111,10 +111,12 @@ absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process) {
   return std::move(answer.descriptors);
 }
 
-absl::Status Ping(DriverProcess& process, absl::Duration limit) {
+absl::Status Ping(DriverProcess& process, absl::Duration limit, std::string* failure) {
   Request request;
   request.mutable_ping();
-  return process.Call(request, {}, limit).status();
+  ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, limit));
+  if (failure != nullptr) *failure = answer.response.ping().failure();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<diskd::driver::v1::FeatureResponse> CallFeature(

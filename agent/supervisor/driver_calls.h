@@ -4,6 +4,7 @@
 #ifndef DISKD_AGENT_SUPERVISOR_DRIVER_CALLS_H_
 #define DISKD_AGENT_SUPERVISOR_DRIVER_CALLS_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -50,7 +51,8 @@ absl::Status TakeOver(DriverProcess& successor, Fd socket);
 absl::Status HandOver(DriverProcess& process, Fd socket, const std::vector<Fd>& spare);
 absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process);
 absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process);
-absl::Status Ping(DriverProcess& process, absl::Duration limit);
+// `failure`: why every request fails; empty: they don't.
+absl::Status Ping(DriverProcess& process, absl::Duration limit, std::string* failure = nullptr);
 
 // What only some drivers can do; UNIMPLEMENTED names the one that can't.
 absl::StatusOr<diskd::driver::v1::FeatureResponse> CallFeature(

@@ -22,6 +22,7 @@ struct FakeDrivers::State {
   bool alive ABSL_GUARDED_BY(mutex) = true;
   bool hung ABSL_GUARDED_BY(mutex) = false;
   bool serving ABSL_GUARDED_BY(mutex) = false;
+  std::string failure ABSL_GUARDED_BY(mutex);
   bool refused ABSL_GUARDED_BY(mutex) = false;  // the disk it stood by for will not come
   diskd::driver::v1::VolumeConfig config ABSL_GUARDED_BY(mutex);
 };
@@ -122,6 +123,11 @@ class FakeDrivers::Process : public DriverProcess {
           state_->serving = true;
         }
         break;
+      case Request::kPing: {
+        absl::MutexLock lock(&state_->mutex);
+        answer.response.mutable_ping()->set_failure(state_->failure);
+        break;
+      }
       case Request::kStatus: {
         absl::MutexLock lock(&state_->mutex);
         auto* status = answer.response.mutable_status();
@@ -421,6 +427,12 @@ void FakeDrivers::Hang(const std::string& volume_id) {
   const auto state = Find(volume_id);
   absl::MutexLock lock(&state->mutex);
   state->hung = true;
+}
+
+void FakeDrivers::FailRequests(const std::string& volume_id, const std::string& why) {
+  const auto state = Find(volume_id);
+  absl::MutexLock lock(&state->mutex);
+  state->failure = why;
 }
 
 void FakeDrivers::FailCalls(const std::string& kind, absl::Status status) {

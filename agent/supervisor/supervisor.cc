@@ -25,6 +25,7 @@ void Supervisor::Begin() {
     busy_ = process_.get();
     health_.pid = process_ == nullptr ? 0 : process_->pid();
     health_.message = process_ == nullptr ? "no driver process runs" : "";
+    health_.failure.clear();
   }
   if (process_ != nullptr) backoff_.Served(absl::Now());
   thread_ = std::thread([this] { Run(); });
@@ -129,17 +130,29 @@ void Supervisor::Watch() {
     reason = absl::StrCat("driver process ", process_->pid(), " ended: ", process_->ExitText());
   } else {
     if (Stopping()) return;
-    const absl::Status status = Ping(*process_, limits_.ping_limit);
-    if (status.ok()) return;
+    std::string failure;
+    const absl::Status status = Ping(*process_, limits_.ping_limit, &failure);
+    if (status.ok()) {
+      SetFailure(failure);
+      return;
+    }
     if (absl::IsCancelled(status) || Stopping()) return;
     reason = std::string(status.message());
   }
   Replace(reason);
 }
 
+void Supervisor::SetFailure(const std::string& failure) {
+  absl::MutexLock lock(&mutex_);
+  if (health_.failure == failure) return;
+  health_.failure = failure;
+  if (!failure.empty()) SPDLOG_ERROR("{}: every request fails: {}", name_, failure);
+}
+
 void Supervisor::Report(const std::string& reason, absl::Duration delay) {
   absl::MutexLock lock(&mutex_);
   health_.pid = 0;
+  health_.failure.clear();
   health_.message = backoff_.crash_loop()
                         ? absl::StrCat("crash loop, ", backoff_.deaths(), " deaths; last: ", reason,
                                        "; next start in ", absl::FormatDuration(delay))

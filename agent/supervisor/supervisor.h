@@ -40,6 +40,7 @@ struct SupervisorHealth {
   uint32_t restarts = 0;  // processes replaced
   bool gave_up = false;
   std::string message;  // why no process serves, or that they keep dying
+  std::string failure;  // not empty: a process serves, but every request fails, and why
 };
 
 class Supervisor {
@@ -74,6 +75,7 @@ class Supervisor {
   void AwaitUsers();  // they end with the process, or when it is interrupted
   // What Stop() has to interrupt; false: stopped already.
   bool SetBusy(DriverProcess* process);
+  void SetFailure(const std::string& failure);
   void Report(const std::string& reason, absl::Duration delay);
 
   const std::string name_;

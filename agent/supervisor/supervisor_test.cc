@@ -68,6 +68,17 @@ TEST_F(SupervisorTest, HungDriver_IsKilledAndReplaced) {
   EXPECT_NE(health.pid, first);
 }
 
+TEST_F(SupervisorTest, DriverWhoseRequestsFail_IsReportedAndLeftAlone) {
+  Supervisor supervisor("v", Start(), Service(), FastLimits());
+  const pid_t first = drivers_.PidOf(kVolume);
+  drivers_.FailRequests(kVolume, "taken over");
+  const auto health = Await(supervisor, [](const auto& h) { return !h.failure.empty(); });
+  EXPECT_EQ(health.failure, "taken over");
+  EXPECT_EQ(health.pid, first);
+  drivers_.KillProcess(kVolume);
+  EXPECT_EQ(Await(supervisor, [](const auto& h) { return h.restarts == 1; }).failure, "");
+}
+
 TEST_F(SupervisorTest, Resume_SupervisesTheSuccessor) {
   Supervisor supervisor("v", Start(), Service(), FastLimits());
   std::unique_ptr<DriverProcess> former = supervisor.Stop();

@@ -70,7 +70,13 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
                                                         existing->message, "): detach it first"));
     }
     const std::string difference = Difference(*existing, request);
-    if (difference.empty()) return Show(volume, *existing);
+    if (difference.empty()) {
+      Attachment shown = Show(volume, *existing);
+      if (shown.state() != ATTACHMENT_STATE_FAILED) return shown;
+      return absl::FailedPreconditionError(absl::StrCat("volume \"", volume.name(),
+                                                        "\" is attached and every request fails (",
+                                                        shown.message(), "): detach it first"));
+    }
     return absl::AlreadyExistsError(absl::StrCat(
         "volume \"", volume.name(), "\" is attached and its ", difference, ": detach it first"));
   }
@@ -205,6 +211,10 @@ Attachment Attachments::Show(const VolumeRecord& volume, const AttachmentRecord&
   if (!health.message.empty()) shown.set_message(health.message);
   if (record.state == ATTACHMENT_STATE_ATTACHED && health.pid == 0) {
     shown.set_state(ATTACHMENT_STATE_RECOVERING);
+  }
+  if (record.state == ATTACHMENT_STATE_ATTACHED && !health.failure.empty()) {
+    shown.set_state(ATTACHMENT_STATE_FAILED);
+    shown.set_message(health.failure);
   }
   return shown;
 }

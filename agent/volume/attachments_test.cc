@@ -139,6 +139,20 @@ TEST_F(AttachmentsTest, DeviceThatLosesItsIo_IsFailedAfterADeath_DetachAndAttach
   EXPECT_TRUE(Attach().ok());
 }
 
+TEST_F(AttachmentsTest, DriverWhoseRequestsFail_IsShownAsFailed_DetachAndAttachAgainWork) {
+  ASSERT_TRUE(Attach().ok());
+  node_.drivers().FailRequests(id_, "another node has taken the volume over");
+  const auto failed = node_.Await("a", ATTACHMENT_STATE_FAILED);
+  EXPECT_NE(failed.message().find("another node"), std::string::npos) << failed.message();
+  EXPECT_NE(failed.device_path(), "");
+  const absl::Status again = Attach().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(again));
+  EXPECT_NE(again.message().find("another node"), absl::string_view::npos) << again;
+  EXPECT_TRUE(Detach().ok());
+  EXPECT_EQ(node_.Leftovers(), "");
+  EXPECT_TRUE(Attach().ok());
+}
+
 TEST_F(AttachmentsTest, DriverThatCannotEndWell_IsKilledByTheDetach) {
   ASSERT_TRUE(Attach().ok());
   node_.drivers().FailCalls("shutdown", absl::InternalError("flush failed"));

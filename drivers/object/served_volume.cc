@@ -16,6 +16,7 @@ namespace {
 
 // An orderly end uploads what is left, within the time that the agent gives it.
 constexpr absl::Duration kCloseLimit = absl::Seconds(40);
+constexpr absl::Duration kHealthLimit = absl::Seconds(1);
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(1);
 constexpr uint32_t kOptimalIoBytes = 1 << 20;
 
@@ -136,6 +137,12 @@ void ServedVolume::EndEngine(absl::Notification& gone) {
 absl::StatusOr<std::unique_ptr<sdk::Queue>> ServedVolume::OpenQueue(int, sdk::QueueIo& io) {
   RETURN_IF_ERROR(io.Start());
   return ObjectQueue::Open(thread_.get(), engine_.get(), &traffic_, &io);
+}
+
+absl::Status ServedVolume::health() {
+  const auto status =
+      Ask<absl::Status>(kHealthLimit, [](Engine& engine, auto done) { done(engine.status()); });
+  return status.value_or(absl::OkStatus());
 }
 
 template <class Call>

@@ -35,6 +35,8 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   sdk::Geometry geometry() const override { return geometry_; }
   absl::StatusOr<std::unique_ptr<sdk::Queue>> OpenQueue(int index, sdk::QueueIo& io) override;
   sdk::VolumeFeatures* features() override { return this; }
+  // Of an owner that was fenced, or whose log or store has lost something.
+  absl::Status health() override;
 
   absl::StatusOr<sdk::CreatedSnapshot> CreateSnapshot(const std::string& name) override;
   absl::StatusOr<std::vector<sdk::Snapshot>> ListSnapshots() override;

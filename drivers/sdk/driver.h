@@ -123,6 +123,10 @@ class Driver {
   // other process.
   virtual absl::Status TakeOver() { return absl::OkStatus(); }
 
+  // An error: every request fails from now on, and what the user can do; shown as the state of the
+  // disk. Any thread, asked every few seconds, must not block for long.
+  virtual absl::Status health() { return absl::OkStatus(); }
+
   // What it can do while it serves, beside I/O; nullptr: nothing. Lives as long as the driver.
   virtual VolumeFeatures* features() { return nullptr; }
 };

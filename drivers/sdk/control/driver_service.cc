@@ -28,6 +28,8 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
             absl::StrCat("a queue of volume ", config_.volume_id, " is served no more"));
       } else {
         response.mutable_ping();
+        const absl::Status health = driver_ == nullptr ? absl::OkStatus() : driver_->health();
+        if (!health.ok()) response.mutable_ping()->set_failure(std::string(health.message()));
       }
       break;
     case driver::v1::Request::kProvision:

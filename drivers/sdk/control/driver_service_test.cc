@@ -20,6 +20,7 @@ using Control = driver::v1::Request;
 int provisions = 0;
 int open_drivers = 0;
 bool impossible_geometry = false;
+absl::Status health;
 
 class CountedDriver final : public SyncDriver {
  public:
@@ -29,6 +30,7 @@ class CountedDriver final : public SyncDriver {
   }
   ~CountedDriver() override { --open_drivers; }
   Geometry geometry() const override { return geometry_; }
+  absl::Status health() override { return diskd::sdk::health; }
   int Read(uint64_t, absl::Span<std::byte>) override { return 0; }
   int Write(uint64_t, absl::Span<const std::byte>, bool) override { return 0; }
 
@@ -58,6 +60,7 @@ class DriverServiceTest : public testing::Test {
   void SetUp() override {
     provisions = 0;
     impossible_geometry = false;
+    health = absl::OkStatus();
     config_.set_volume_id("v1");
     config_.set_size_bytes(1 << 20);
     config_.set_state_dir("/nowhere");
@@ -104,6 +107,16 @@ TEST_F(DriverServiceTest, Open_GivesTheGeometry) {
   EXPECT_EQ(Status().volume_id(), "v1");
   EXPECT_EQ(Status().driver_name(), "test");
   EXPECT_EQ(Status().serving(), driver::v1::TRANSPORT_UNSPECIFIED);
+}
+
+TEST_F(DriverServiceTest, Ping_SaysWhatMakesEveryRequestFail) {
+  ASSERT_EQ(Open(), absl::StatusCode::kOk);
+  Control ping;
+  ping.mutable_ping();
+  EXPECT_EQ(Call(ping).ping().failure(), "");
+  health = absl::FailedPreconditionError("taken over");
+  EXPECT_EQ(Call(ping).ping().failure(), "taken over");
+  EXPECT_EQ(reply_.response.code(), 0);
 }
 
 TEST_F(DriverServiceTest, Open_Twice_IsRefused) {
