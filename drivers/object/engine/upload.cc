@@ -58,6 +58,7 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
   const uint64_t limit = options_.object_bytes / kBlockBytes;
   uint64_t last = cut_lsn_;
   uint64_t boundary = 0;  // of a flush, in the second half of the object
+  uint64_t flush = 0;     // the last one that leaves out nothing urgent
   uint64_t blocks = 0;
   bool complete = false;
   for (uint64_t lsn = cut_lsn_; lsn <= log_.written_lsn(); ++lsn) {
@@ -69,8 +70,11 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
     }
     last = lsn;
     if (record->boundary && blocks >= limit / 2) boundary = lsn;
+    if (record->boundary && record->last_sequence() >= urgent_sequence_) flush = lsn;
   }
-  if (complete && boundary != 0) last = boundary;
+  // What is not full is cut because it is due; what follows the flush will be, too.
+  if (!complete) boundary = flush;
+  if (boundary != 0) last = boundary;
 
   BlockMap<LogBlock> live;
   auto batch = std::make_shared<Batch>();

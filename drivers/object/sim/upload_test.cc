@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the log is cut into objects, on a store without faults.
+#include <functional>
+#include <memory>
+
+#include "drivers/object/sim/node.h"
+#include "gtest/gtest.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr uint64_t kBlocks = 64;
+constexpr uint64_t kLogBlocks = 2048;
+
+class UploadTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    Operator process(&scheduler_, &store_, Options{});
+    ASSERT_TRUE(Wait([&](auto done) { process.volumes().Create(volume_, kBlocks, done); }).ok());
+    node_ = std::make_unique<Node>(&scheduler_, &store_,
+                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), volume_,
+                                   Options{});
+    ASSERT_TRUE(Wait([&](auto done) { node_->engine().Open(done); }).ok());
+  }
+  absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {
+    absl::Status result = absl::InternalError("it never ends");
+    bool ended = false;
+    start([&](absl::Status status) {
+      result = std::move(status);
+      ended = true;
+    });
+    while (!ended && scheduler_.RunOne()) {
+    }
+    return result;
+  }
+  void Write(Lba lba) {
+    AlignedBuffer buffer(1);
+    ASSERT_TRUE(
+        Wait([&](auto done) {
+          node_->engine().Submit({RequestKind::kWrite, false, lba, 1, buffer.block(0), done});
+        }).ok());
+  }
+  void Flush() {
+    ASSERT_TRUE(Wait([&](auto done) {
+                  node_->engine().Submit({RequestKind::kFlush, false, 0, 0, nullptr, done});
+                }).ok());
+  }
+  // What is in the store once more than `before` is.
+  uint64_t UploadedAfter(uint64_t before) {
+    while (node_->engine().stats().uploaded_sequence <= before && scheduler_.RunOne()) {
+    }
+    return node_->engine().stats().uploaded_sequence;
+  }
+
+  SimScheduler scheduler_{1};
+  SimStore store_{&scheduler_};
+  const Uuid volume_ = [] {
+    Uuid id;
+    id.bytes[0] = 1;
+    return id;
+  }();
+  std::unique_ptr<Node> node_;
+};
+
+TEST_F(UploadTest, ObjectThatIsDue_EndsAtAFlush_TheRestFollowsWhenItIsDue) {
+  Write(0);
+  Write(1);
+  Flush();
+  Write(2);
+  EXPECT_EQ(UploadedAfter(0), 2u);
+  EXPECT_EQ(UploadedAfter(2), 3u);
+}
+
+TEST_F(UploadTest, WithoutAFlush_WhatIsDueIsUploadedAllTheSame) {
+  Write(0);
+  Write(1);
+  EXPECT_EQ(UploadedAfter(0), 2u);
+}
+
+TEST_F(UploadTest, WhatASnapshotNeeds_IsUploadedWhetherFlushedOrNot) {
+  Write(0);
+  Flush();
+  Write(1);
+  ASSERT_TRUE(Wait([&](auto done) {
+                node_->engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
+              }).ok());
+  EXPECT_EQ(node_->engine().stats().uploaded_sequence, 2u);
+}
+
+}  // namespace
+}  // namespace diskd::object
