@@ -105,6 +105,7 @@ cleanup() {
     kill -TERM "$AGENT_PID"
     wait "$AGENT_PID" 2>/dev/null
   fi
+  [ "$(type -t on_cleanup)" != function ] || on_cleanup
   pkill -9 -f -- "$WORK" 2>/dev/null
   # Driver processes outlive their agent by design; theirs log into our directory.
   for process in /proc/[0-9]*; do

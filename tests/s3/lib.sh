@@ -5,7 +5,8 @@
 #   s3_start KIND   KIND is ceph (conditional PUT works) or swift (refuses it); sets and exports
 #                   DISKD_TEST_S3_{ENDPOINT,BUCKET,ACCESS_KEY,SECRET_KEY,CONDITIONS}
 #   s3_kill         kill -9, at once; what the server acknowledged stays
-#   s3_restart      after s3_kill: the same server, port and content
+#   s3_kill_gateway the same to the process that clients talk to (ceph)
+#   s3_restart      after these: the same server, port and content
 #   s3_stop         and remove everything
 set -euo pipefail
 
@@ -74,6 +75,13 @@ s3_kill() {
   local pid
   for pid in "${S3_PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
   S3_PIDS=()
+}
+
+# The process that speaks S3; the ones behind it, where there are some, go on.
+s3_kill_gateway() {
+  kill -9 "${S3_PIDS[-1]}"
+  wait "${S3_PIDS[-1]}" 2>/dev/null || true
+  unset 'S3_PIDS[-1]'
 }
 
 s3_restart() {
