@@ -17,7 +17,7 @@
 #include "absl/synchronization/notification.h"
 #include "drivers/object/store/blocking.h"
 #include "drivers/object/store/testing/certificate.h"
-#include "drivers/object/store/testing/store_under_test.h"
+#include "drivers/object/store/testing/s3_on_double.h"
 
 namespace diskd::object {
 namespace {
@@ -26,23 +26,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-class S3ClientTest : public ::testing::Test {
- protected:
-  void Start(S3DoubleOptions options = {}) {
-    auto server = S3Double::Start(std::move(options));
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    options_ = OptionsFor(*server_);
-    store_ = OpenOn(*server_, options_);
-  }
-  void Reopen() { store_ = OpenOn(*server_, options_); }
-  int Count(const std::string& method) { return server_->Counts()[method]; }
-  std::string Message(const absl::Status& status) { return std::string(status.message()); }
-
-  std::unique_ptr<S3Double> server_;
-  S3Options options_;
-  std::unique_ptr<Store> store_;
-};
+using S3ClientTest = S3OnDouble;
 
 TEST_F(S3ClientTest, RotatedKeysInTheFile_AreTakenOverWithoutAnError) {
   Start();
