@@ -33,6 +33,7 @@ const sdk::DriverDefinition& Definition() {
         "what a flush waits for: local (default; the write log) or remote (the store)"},
        {"log_dir", "directory of the write log, on a local disk (default: the volume's state)"},
        {"log_mib", "size of the write log in MiB, 16 to 1024 (default 256)"},
+       {"cache_mib", "size of the read cache beside the log in MiB, 0 or 16 to 4096 (default 256)"},
        {"volume", "the volume's folder in the store, 32 hexadecimal digits (default: from its id)",
         /*own=*/true},
        {"existing", "refuse (default) or use a volume that is in the store already",

@@ -15,7 +15,7 @@ namespace {
 struct DirTraits {
   static const sdk::DriverDefinition& Definition() { return object::Definition(); }
   static std::map<std::string, std::string> Parameters(const std::string& directory) {
-    return {{"store", "dir:" + directory + "/store"}, {"log_mib", "16"}};
+    return {{"store", "dir:" + directory + "/store"}, {"log_mib", "16"}, {"cache_mib", "16"}};
   }
   static constexpr bool kOutlivesProcess = true;
 };
@@ -283,6 +283,61 @@ TEST(ObjectDriver_Check, FindsTheObjectThatIsGone) {
   ASSERT_TRUE(report.ok()) << report.status();
   ASSERT_FALSE(report->problems.empty());
   EXPECT_NE(report->problems[0].find(largest.filename()), std::string::npos) << report->problems[0];
+}
+
+double Statistic(sdk::Driver& driver, const std::string& name) {
+  const auto statistics = driver.features()->Statistics();
+  for (const sdk::Statistic& statistic : *statistics) {
+    if (statistic.name == name) return statistic.value;
+  }
+  ADD_FAILURE() << "no statistic " << name;
+  return -1;
+}
+
+// What was written before is read after a restart without a GET for data.
+TEST(ObjectDriver_Cache, AfterARestart_IsStillThere_AndMayBeLost) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  const std::string cache = dir.path() + "/object.cache";
+  ASSERT_TRUE(Definition().provision(config).ok());
+  WriteFirstBlock(config, std::byte{1});
+  for (const bool lost : {false, true}) {
+    if (lost) std::filesystem::remove(cache);
+    auto driver = Definition().open(config);
+    ASSERT_TRUE(driver.ok()) << driver.status();
+    EXPECT_TRUE(std::filesystem::exists(cache));
+    sdk::TestDisk disk(**driver);
+    ASSERT_TRUE(disk.Open().ok());
+    std::vector<std::byte> data(4096);
+    ASSERT_EQ(disk.Read(0, data), 0);
+    EXPECT_EQ(data, std::vector<std::byte>(4096, std::byte{1}));
+    EXPECT_EQ(Statistic(**driver, "cache_damaged"), 0);
+    if (lost) {
+      EXPECT_EQ(Statistic(**driver, "cache_restored"), 0);
+    }
+  }
+  ASSERT_TRUE(Definition().deprovision(config).ok());
+  EXPECT_FALSE(std::filesystem::exists(cache));
+}
+
+TEST(ObjectDriver_Cache, ThatCannotBeMade_IsDoneWithout) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  std::filesystem::create_directory(dir.path() + "/object.cache");
+  WriteFirstBlock(config, std::byte{1});
+  ExpectFirstBlock(config, std::byte{1});
+}
+
+TEST(ObjectDriver_Cache, ImpossibleSize_IsRefused) {
+  const sdk::TempDir dir;
+  sdk::VolumeConfig config = Config(dir);
+  for (const char* size : {"15", "4097", "-1", "big"}) {
+    config.parameters["cache_mib"] = size;
+    EXPECT_TRUE(absl::IsInvalidArgument(Definition().provision(config))) << size;
+  }
+  config.parameters["cache_mib"] = "0";
+  EXPECT_TRUE(Definition().provision(config).ok());
 }
 
 TEST(ObjectDriver_Statistics, TellWhatWasWrittenAndStored) {

@@ -34,6 +34,9 @@ namespace {
 constexpr uint64_t kDefaultLogMib = 256;
 constexpr uint64_t kMinLogMib = 16;
 constexpr uint64_t kMaxLogMib = 1024;  // its index is in memory
+constexpr uint64_t kDefaultCacheMib = 256;
+constexpr uint64_t kMinCacheMib = 16;
+constexpr uint64_t kMaxCacheMib = 4096;  // its index is in memory
 constexpr uint8_t kFanoutBits = 8;
 // Of calls that must have an end; an open volume's engine never gives up.
 constexpr int kTries = 5;
@@ -86,6 +89,18 @@ absl::Status ParseLog(const sdk::VolumeConfig& config, ObjectVolume& volume) {
     return Wrong("log_mib", size, "a number from 16 to 1024");
   }
   volume.log_bytes = mib << 20;
+  return absl::OkStatus();
+}
+
+absl::Status ParseCache(const sdk::VolumeConfig& config, ObjectVolume& volume) {
+  volume.cache_path = volume.log_path.substr(0, volume.log_path.size() - 4) + ".cache";
+  uint64_t mib = kDefaultCacheMib;
+  const std::string size = Parameter(config, "cache_mib");
+  if (!size.empty() &&
+      (!absl::SimpleAtoi(size, &mib) || mib > kMaxCacheMib || (mib != 0 && mib < kMinCacheMib))) {
+    return Wrong("cache_mib", size, "0 or a number from 16 to 4096");
+  }
+  volume.cache_bytes = mib << 20;
   return absl::OkStatus();
 }
 
@@ -178,6 +193,7 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   volume.store.ca_file = Parameter(config, "ca_file");
   volume.store.credentials_file = Parameter(config, "credentials_file");
   RETURN_IF_ERROR(ParseLog(config, volume));
+  RETURN_IF_ERROR(ParseCache(config, volume));
   const std::string durability = Parameter(config, "durability");
   if (durability == "remote") {
     volume.options.durability = Durability::kRemote;
@@ -265,6 +281,7 @@ absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
     }
   }
   RETURN_IF_ERROR(RemoveLogFile(MarkPath(config)));
+  RETURN_IF_ERROR(RemoveLogFile(volume.cache_path));
   return RemoveLogFile(volume.log_path);
 }
 

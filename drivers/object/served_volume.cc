@@ -35,6 +35,18 @@ sdk::Geometry GeometryOf(const sdk::VolumeConfig& config) {
   return geometry;
 }
 
+// A volume works without it.
+std::unique_ptr<UringLog> OpenCache(const ObjectVolume& volume, EngineThread* thread) {
+  if (volume.cache_bytes == 0) return nullptr;
+  auto file = OpenCacheFile(volume.cache_path, volume.cache_bytes);
+  if (!file.ok()) {
+    SPDLOG_WARN("no read cache: {}", file.status().ToString());
+    return nullptr;
+  }
+  return std::make_unique<UringLog>(thread, std::move(file->fd), file->size_bytes,
+                                    "the read cache");
+}
+
 absl::Status NoAnswer() {
   return absl::UnavailableError(
       absl::StrCat("the store does not answer within ", absl::FormatDuration(sdk::kFeatureLimit),
@@ -88,9 +100,12 @@ absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::Open(const sdk::Volu
   ASSIGN_OR_RETURN(driver->store_, OpenStore(volume.store));
   EngineThread* thread = driver->thread_.get();
   driver->posting_ = std::make_unique<PostingStore>(driver->store_.get(), thread);
-  driver->log_ = std::make_unique<UringLog>(thread, std::move(file->fd), file->size_bytes);
+  driver->log_ =
+      std::make_unique<UringLog>(thread, std::move(file->fd), file->size_bytes, "the write log");
+  if (!at_rest) driver->cache_ = OpenCache(volume, thread);
   driver->engine_ = std::make_unique<Engine>(
-      Environment{driver->posting_.get(), driver->log_.get(), thread}, volume.id, volume.options);
+      Environment{driver->posting_.get(), driver->log_.get(), thread, driver->cache_.get()},
+      volume.id, volume.options);
   const auto opened = driver->Ask<absl::Status>(
       absl::InfiniteDuration(), [](Engine& engine, auto done) { engine.Open(std::move(done)); });
   if (!opened->ok()) {
@@ -224,6 +239,8 @@ absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
       absl::InfiniteDuration(), [](Engine& engine, auto done) { done(engine.stats()); });
   const auto written = static_cast<double>(traffic_.written_bytes);
   const auto read = static_cast<double>(traffic_.read_bytes);
+  const auto hits = static_cast<double>(stats.cache.hits);
+  const auto looked_up = hits + static_cast<double>(stats.cache.misses);
   const auto stored = static_cast<double>(stats.store.put_bytes);
   const auto fetched = static_cast<double>(stats.store.get_bytes);
   const auto count = [](uint64_t value) { return static_cast<double>(value); };
@@ -236,7 +253,10 @@ absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
       {"store_written", stored, "bytes"},
       {"store_read", fetched, "bytes"},
       {"write_amplification", written > 0 ? stored / written : 0, "ratio"},
-      {"cache_hits", read > 0 ? std::max(0.0, 1 - fetched / read) : 0, "ratio"},
+      {"cache_hits", looked_up > 0 ? hits / looked_up : 0, "ratio"},
+      {"cache_stored", count(stats.cache.stored * kBlockBytes), "bytes"},
+      {"cache_restored", count(stats.cache.restored * kBlockBytes), "bytes"},
+      {"cache_damaged", count(stats.cache.damaged), "blocks"},
       {"store_puts", count(stats.store.puts), ""},
       {"store_gets", count(stats.store.gets), ""},
       {"store_lists", count(stats.store.lists), ""},

@@ -91,6 +91,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   std::unique_ptr<Store> store_;
   std::unique_ptr<PostingStore> posting_;
   std::unique_ptr<UringLog> log_;
+  std::unique_ptr<UringLog> cache_;  // nullptr: none
   std::unique_ptr<Engine> engine_;
 };
 

@@ -13,6 +13,8 @@ namespace {
 constexpr int kCorruptTries = 6;
 // Blocks fetched by one GET.
 constexpr uint64_t kMaxGetBlocks = 1024;
+// Blocks that are here already and are fetched again rather than by two GETs around them.
+constexpr size_t kMaxGapBlocks = 16;
 
 }  // namespace
 
@@ -59,6 +61,34 @@ bool BlockReader::Good(absl::string_view data, const std::vector<BlockLocation>&
 
 Task<absl::Status> BlockReader::Read(Lane lane, std::vector<BlockLocation> places,
                                      std::byte* into) {
+  if (cache_ == nullptr || !cache_->enabled()) {
+    co_return co_await ReadStore(lane, std::move(places), into);
+  }
+  std::vector<bool> have(places.size());
+  co_await cache_->Read(places, into, have);
+  for (size_t begin = 0; begin < places.size();) {
+    if (have[begin]) {
+      ++begin;
+      continue;
+    }
+    size_t end = begin + 1;  // behind the last one missing
+    for (size_t i = end; i < places.size() && i - end < kMaxGapBlocks; ++i) {
+      if (!have[i]) end = i + 1;
+    }
+    CO_RETURN_IF_ERROR(co_await ReadStore(lane,
+                                          {places.begin() + static_cast<ptrdiff_t>(begin),
+                                           places.begin() + static_cast<ptrdiff_t>(end)},
+                                          into + begin * kBlockBytes));
+    for (size_t i = begin; lane == Lane::kRead && i < end; ++i) {
+      if (!have[i]) cache_->Insert(places[i], into + i * kBlockBytes);
+    }
+    begin = end;
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> BlockReader::ReadStore(Lane lane, std::vector<BlockLocation> places,
+                                          std::byte* into) {
   const Stream* found = head_().FindStream(places[0].stream);
   if (found == nullptr) {
     co_return absl::DataLossError(absl::StrCat("data is in unknown stream ", places[0].stream));
@@ -147,7 +177,7 @@ absl::StatusOr<std::string> BlockReader::Unpack(const Index& index, const Stream
 Task<absl::StatusOr<std::shared_ptr<const BlockReader::Index>>> BlockReader::IndexOf(
     Lane lane, Stream stream, uint32_t sequence) {
   const Key key{stream.id, sequence};
-  if (auto it = cache_.find(key); it != cache_.end()) {
+  if (auto it = indexes_.find(key); it != indexes_.end()) {
     ages_.splice(ages_.begin(), ages_, it->second.age);
     co_return it->second.index;
   }
@@ -166,14 +196,14 @@ Task<absl::StatusOr<std::shared_ptr<const BlockReader::Index>>> BlockReader::Ind
 }
 
 void BlockReader::Remember(const Key& key, std::shared_ptr<const Index> index) {
-  if (cache_.contains(key)) return;
+  if (indexes_.contains(key)) return;
   cached_bytes_ += index->Bytes();
   ages_.push_front(key);
-  cache_[key] = Cached{std::move(index), ages_.begin()};
+  indexes_[key] = Cached{std::move(index), ages_.begin()};
   while (cached_bytes_ > options_.index_cache_bytes && ages_.size() > 1) {
-    const auto oldest = cache_.find(ages_.back());
+    const auto oldest = indexes_.find(ages_.back());
     cached_bytes_ -= oldest->second.index->Bytes();
-    cache_.erase(oldest);
+    indexes_.erase(oldest);
     ages_.pop_back();
   }
 }

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/map_tree.h"
 #include "drivers/object/engine/options.h"
+#include "drivers/object/engine/read_cache.h"
 #include "drivers/object/engine/store_client.h"
 #include "drivers/object/engine/task.h"
 
@@ -24,9 +25,10 @@ namespace diskd::object {
 
 class BlockReader {
  public:
+  // `cache`: asked first, and given what guests read from the store; nullptr: none.
   BlockReader(StoreClient* store, MapTree* tree, std::function<const Head&()> head,
-              const Options& options)
-      : store_(store), tree_(tree), head_(std::move(head)), options_(options) {}
+              const Options& options, ReadCache* cache = nullptr)
+      : store_(store), tree_(tree), head_(std::move(head)), options_(options), cache_(cache) {}
 
   // Blocks that follow each other in one object. DATA_LOSS: it is missing or damaged.
   Task<absl::Status> Read(Lane lane, std::vector<BlockLocation> places, std::byte* into);
@@ -54,6 +56,7 @@ class BlockReader {
     std::shared_ptr<const Index> index;
     std::list<Key>::iterator age;
   };
+  Task<absl::Status> ReadStore(Lane lane, std::vector<BlockLocation> places, std::byte* into);
   Task<absl::Status> ReadFrom(Lane lane, std::string name, Stream stream,
                               std::vector<BlockLocation> places, std::byte* into);
   Task<absl::StatusOr<std::shared_ptr<const Index>>> IndexOf(Lane lane, Stream stream,
@@ -69,7 +72,8 @@ class BlockReader {
   MapTree* const tree_;
   const std::function<const Head&()> head_;
   const Options& options_;
-  absl::flat_hash_map<Key, Cached> cache_;
+  ReadCache* const cache_;
+  absl::flat_hash_map<Key, Cached> indexes_;
   std::list<Key> ages_;  // the least recently used last
   uint64_t cached_bytes_ = 0;
 };

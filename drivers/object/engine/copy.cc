@@ -93,7 +93,9 @@ Task<absl::Status> Copy::Target() {
   if (there.state == VolumeState::kLive) co_return absl::OkStatus();
   uint64_t nonce = 0;
   while (nonce == 0) nonce = scheduler_->Random();
-  CO_RETURN_IF_ERROR(co_await target_.TakeOver(nonce, [this](Head& next) -> Task<absl::Status> {
+  bool complete = false;
+  auto edit = [this, &complete](Head& next) -> Task<absl::Status> {
+    complete = next.state == VolumeState::kLive;
     if (next.state != VolumeState::kCopying) {
       co_return absl::FailedPreconditionError("somebody else has completed or deleted the copy");
     }
@@ -110,7 +112,11 @@ Task<absl::Status> Copy::Target() {
     next.packed |= to_.options->zstd_level > 0;
     next.streams.push_back(stream);
     co_return absl::OkStatus();
-  }));
+  };
+  const absl::Status taken = co_await target_.TakeOver(nonce, edit);
+  // The last request of an earlier attempt may land late.
+  if (complete && absl::IsFailedPrecondition(taken)) co_return absl::OkStatus();
+  CO_RETURN_IF_ERROR(taken);
   stream_ = target_.head().streams.back();
   co_return absl::OkStatus();
 }

@@ -18,8 +18,9 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
       head_(&store_, environment.scheduler, volume, options_),
       tree_(
           &store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
+      cache_(environment.cache, environment.scheduler, volume, options_),
       blocks_(
-          &store_, &tree_, [this]() -> const Head& { return head_.head(); }, options_),
+          &store_, &tree_, [this]() -> const Head& { return head_.head(); }, options_, &cache_),
       log_(environment.log, environment.scheduler, options_, &readers_,
            {[this](const LogRecord& record) { OnWritten(record); },
             [this](absl::Status status) { Fail(status); }, [this] { upload_work_.Notify(); }}),
@@ -35,6 +36,7 @@ void Engine::Open(Done done) {
     const absl::Status status = co_await engine->Recover();
     if (status.ok() && engine->failure_.ok()) {
       engine->state_ = EngineState::kServing;
+      engine->cache_.Start(engine->head_.head().streams);
       engine->tasks_.Spawn(engine->UploadLoop());
       engine->tasks_.Spawn(engine->CheckpointLoop());
       done(absl::OkStatus());
@@ -203,6 +205,7 @@ void Engine::Close(Done done) {
   auto run = [](Engine* engine, Done done) -> Task<void> {
     absl::Status status = co_await engine->WaitUploaded(engine->log_.next_sequence() - 1);
     if (status.ok()) status = co_await engine->Checkpoint(nullptr);
+    co_await engine->cache_.Finish();
     if (engine->failure_.ok()) engine->state_ = EngineState::kClosed;
     done(status);
   };
@@ -222,6 +225,7 @@ EngineStats Engine::stats() const {
   }
   stats.map_entries = overlay_.size() + delta_.size() + frozen_.size();
   stats.store = store_.counters();
+  stats.cache = cache_.counters();
   return stats;
 }
 

@@ -30,6 +30,7 @@
 #include "drivers/object/engine/map_writer.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/read_barrier.h"
+#include "drivers/object/engine/read_cache.h"
 #include "drivers/object/engine/store_client.h"
 #include "drivers/object/engine/task.h"
 #include "drivers/object/engine/write_log.h"
@@ -40,6 +41,7 @@ struct Environment {
   Store* store = nullptr;
   LogDevice* log = nullptr;
   Scheduler* scheduler = nullptr;
+  LogDevice* cache = nullptr;  // of the read cache; nullptr: there is none. May lose anything
 };
 
 enum class RequestKind : uint8_t { kRead, kWrite, kZero, kFlush };
@@ -74,6 +76,7 @@ struct EngineStats {
   uint64_t packed_data_bytes = 0;  // of uploaded objects, before packing...
   uint64_t stored_data_bytes = 0;  // ...and after it
   StoreCounters store;
+  CacheCounters cache;
 };
 
 class Engine {
@@ -146,6 +149,8 @@ class Engine {
   Task<void> Upload(std::shared_ptr<Batch> batch);
   Task<absl::Status> FillBody(const Batch& batch, std::string& body);
   void ApplyUploaded();
+  bool WorthCaching() const;
+  Task<void> CacheUploaded(const Batch& batch, absl::string_view blocks);
   void Apply(const Batch& batch);
   void AddToDelta(uint16_t stream, const ObjectHeader& header);
   Task<absl::Status> WaitUploaded(WriteSequence target);
@@ -184,6 +189,7 @@ class Engine {
   ReadBarrier readers_;
   HeadKeeper head_;
   MapTree tree_;
+  ReadCache cache_;
   BlockReader blocks_;
   WriteLog log_;
 
@@ -207,6 +213,7 @@ class Engine {
   uint64_t cut_lsn_ = 1;               // next record to put into an object
   std::deque<std::shared_ptr<Batch>> uploading_;
   bool upload_timer_ = false;
+  bool caching_ = false;  // an uploaded object on its way into the read cache
   int objects_since_checkpoint_ = 0;
   int objects_since_collect_ = 0;
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal

@@ -25,6 +25,7 @@ enum class Sabotage : uint8_t {
   kZeroOnMissing,     // a missing object reads as zeros
   kSealSkipped,       // a takeover does not end the old owner's stream
   kCloneNotPinned,    // a clone does not hold back what it shares
+  kCacheNotChecked,   // what the read cache's file holds is believed
 };
 
 // What a flush waits for.
@@ -47,6 +48,8 @@ struct Options {
   uint64_t map_object_bytes = 8 << 20;
   uint64_t page_cache_bytes = 8 << 20;
   uint64_t index_cache_bytes = 4 << 20;  // of packed objects
+  // Of the read cache's file, with the header: what is written to it at once.
+  uint32_t cache_segment_blocks = 128;
   // Written data kept in memory for reads and uploads; older data is read from the log.
   uint64_t retained_log_bytes = 16 << 20;
   // Collection: objects of which less than this share is live are copied together, at most

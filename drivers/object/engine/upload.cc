@@ -15,6 +15,8 @@ namespace {
 
 // So many checkpoints' worth of objects may wait for the current checkpoint.
 constexpr int kCheckpointLag = 2;
+// Of an object being made, before others have their turn.
+constexpr size_t kBlocksPerTurn = 64;
 
 }  // namespace
 
@@ -131,6 +133,9 @@ Task<absl::Status> Engine::FillBody(const Batch& batch, std::string& body) {
       }
     }
     body.append(reinterpret_cast<const char*>(buffer.block(0)), run * kBlockBytes);
+    if (at / kBlocksPerTurn != (at + run) / kBlocksPerTurn) {
+      co_await Sleep(environment_.scheduler, absl::ZeroDuration());
+    }
     at += run;
   }
   co_return absl::OkStatus();
@@ -144,12 +149,16 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
     Fail(filled);
     co_return;
   }
-  std::shared_ptr<const std::string> body =
+  const bool cached = WorthCaching();
+  caching_ |= cached;
+  std::string plain;  // of a packed object for the cache
+  if (cached && head_.head().packed) plain = blocks;
+  const std::shared_ptr<const std::string> body =
       co_await PackObject(environment_.scheduler, options_, batch->header, std::move(blocks));
   stats_.stored_data_bytes += ObjectDataBytes(batch->header);
   stats_.packed_data_bytes += batch->header.block_crcs.size() * uint64_t{kBlockBytes};
   const absl::StatusOr<ObjectHeader> there =
-      co_await store_.Create(Lane::kUpload, batch->header, std::move(body));
+      co_await store_.Create(Lane::kUpload, batch->header, body);
   if (!there.ok()) {
     Fail(there.status());
     co_return;
@@ -164,6 +173,33 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
   }
   batch->stored = true;
   ApplyUploaded();
+  if (cached) {
+    co_await CacheUploaded(*batch, batch->header.packed() ? absl::string_view(plain)
+                                                          : absl::string_view(*body).substr(
+                                                                ObjectHeaderBytes(batch->header)));
+    caching_ = false;
+  }
+}
+
+// What was written lately is likely to be read. One object at a time, and not when the log's disk
+// is needed for the log.
+bool Engine::WorthCaching() const {
+  return cache_.enabled() && !caching_ && log_.used_blocks() < log_.ring_blocks() / 2;
+}
+
+Task<void> Engine::CacheUploaded(const Batch& batch, absl::string_view blocks) {
+  const ObjectHeader& header = batch.header;
+  uint64_t block = ObjectHeaderBytes(header) / kBlockBytes;
+  size_t index = 0;
+  for (const LogOp& extent : header.extents) {
+    for (uint64_t i = 0; extent.kind == OpKind::kWrite && i < extent.blocks; ++i, ++index) {
+      const BlockLocation place{stream_.id, static_cast<uint16_t>(block++), header.sequence,
+                                header.block_crcs[index]};
+      if (overlay_.Find(extent.lba + i, 1).entry != nullptr) continue;  // dead already
+      co_await cache_.WaitForRoom();
+      cache_.Insert(place, reinterpret_cast<const std::byte*>(blocks.data()) + index * kBlockBytes);
+    }
+  }
 }
 
 void Engine::ApplyUploaded() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "drivers/object/format/cache_segment.h"
 #include "drivers/object/format/crc32c.h"
 #include "drivers/object/format/head.h"
 #include "drivers/object/format/log_record.h"
@@ -110,6 +111,16 @@ Head TestHead() {
   return h;
 }
 
+CacheSegment TestCacheSegment() {
+  CacheSegment s;
+  s.volume = TestVolume();
+  s.generation = 9;
+  s.index = 3;
+  s.blocks = 128;
+  s.entries = {{0xabcdef, 5, 1, 77}, {0xabcdef, 5, 2, 78}, {3, 0x80000001, 9, 79}};
+  return s;
+}
+
 MapPage TestPage(uint8_t level) {
   MapPage page;
   page.level = level;
@@ -158,6 +169,8 @@ std::vector<Format> AllFormats() {
        [](absl::string_view d) { return ParseMapPage(d).ok(); }},
       {"inner page", EncodeMapPage(TestPage(1)),
        [](absl::string_view d) { return ParseMapPage(d).ok(); }},
+      {"cache segment", EncodeCacheSegment(TestCacheSegment()),
+       [](absl::string_view d) { return ParseCacheSegment(d).ok(); }},
   };
 }
 
@@ -184,6 +197,7 @@ TEST(Format_RoundTrip, GivesTheSameValue) {
   EXPECT_EQ(*ParseHead(EncodeHead(TestHead())), TestHead());
   EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(0))), TestPage(0));
   EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(1))), TestPage(1));
+  EXPECT_EQ(*ParseCacheSegment(EncodeCacheSegment(TestCacheSegment())), TestCacheSegment());
 }
 
 TEST(Format_AnyChangedByte, IsRefused) {
@@ -209,7 +223,7 @@ TEST(Format_CutShort, IsRefused) {
 // Mutations with the checksum made right again, so that they reach what stands behind it.
 TEST(Format_RandomBytesWithRightChecksum, NeverCrashAParser) {
   constexpr int kRounds = 20000;
-  const size_t crc_at[] = {8, 8, 12, 12, 12, 12, 12, 12, 8, 8};
+  const size_t crc_at[] = {8, 8, 12, 12, 12, 12, 12, 12, 8, 8, 8};
   std::mt19937 random(20261121);
   const std::vector<Format> formats = AllFormats();
   int accepted = 0;
@@ -234,6 +248,11 @@ TEST(Format_GoldenBytes, StayAsReleased) {
             "444b4d4701000300c6f40a4b0000000011000000000000008"
             "4010002000300000004000000020001000900000008000000");
   EXPECT_EQ(Crc32c(EncodeHead(TestHead())), 0xf3864cc9u);
+  EXPECT_EQ(absl::BytesToHexString(EncodeCacheSegment(TestCacheSegment()).substr(0, 128)),
+            "444b524301000000494ea03503000000000102030405060708090a0b0c0d0e0f"
+            "0900000000000000030000008000000000000000000000000000000000000000"
+            "efcdab000000000005000000010000004d000000efcdab000000000005000000"
+            "020000004e000000030000000000000001000080090000004f00000000000000");
   EXPECT_EQ(Crc32c(EncodeLogSuperblock(TestSuperblock())), 0x8c29518u);
   uint32_t crc;
   EXPECT_EQ(Crc32c(EncodeLogRecordHeader(TestRecord(), &crc)), 0xf3487e18u);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/format/log_record.h"
 
-#include "absl/strings/str_cat.h"
 #include "drivers/object/format/bytes.h"
-#include "drivers/object/format/crc32c.h"
+#include "drivers/object/format/sealed_block.h"
 
 namespace diskd::object {
 namespace {
@@ -11,32 +10,6 @@ namespace {
 constexpr uint32_t kSuperblockMagic = 0x534c4b44;  // "DKLS"
 constexpr uint32_t kRecordMagic = 0x524c4b44;      // "DKLR"
 constexpr uint32_t kVersion = 1;
-constexpr size_t kCrcAt = 8;
-
-void Seal(ByteWriter& out, uint32_t* crc) {
-  out.ZeroFillTo(kBlockBytes);
-  const uint32_t value = Crc32c(out.str());
-  out.PatchU32(kCrcAt, value);
-  if (crc != nullptr) *crc = value;
-}
-
-// Magic, version and checksum; the reader stands behind them.
-absl::StatusOr<ByteReader> OpenBlock(absl::string_view block, uint32_t magic, uint32_t* crc) {
-  if (block.size() != kBlockBytes) return absl::DataLossError("log block has a wrong size");
-  ByteReader in(block);
-  if (in.U32() != magic) return absl::DataLossError("log block has a wrong magic number");
-  const uint32_t version = in.U32();
-  const uint32_t want = in.U32();
-  std::string copy(block);
-  for (int i = 0; i < 4; ++i) copy[kCrcAt + i] = 0;
-  if (Crc32c(copy) != want) return absl::DataLossError("log block has a wrong checksum");
-  if (version != kVersion) {
-    return absl::UnimplementedError(
-        absl::StrCat("log version ", version, " is not known; use a newer driver"));
-  }
-  if (crc != nullptr) *crc = want;
-  return in;
-}
 
 }  // namespace
 
@@ -53,12 +26,12 @@ std::string EncodeLogSuperblock(const LogSuperblock& s) {
   out.U64(s.start);
   out.U64(s.next_lsn);
   out.U64(s.uploaded);
-  Seal(out, nullptr);
+  SealBlock(out, nullptr);
   return out.Take();
 }
 
 absl::StatusOr<LogSuperblock> ParseLogSuperblock(absl::string_view block) {
-  auto in = OpenBlock(block, kSuperblockMagic, nullptr);
+  auto in = OpenBlock(block, "log", kSuperblockMagic, kVersion, nullptr);
   if (!in.ok()) return in.status();
   LogSuperblock s;
   s.previous_crc = in->U32();
@@ -93,12 +66,12 @@ std::string EncodeLogRecordHeader(const LogRecordHeader& h, uint32_t* crc) {
     out.ZeroFillTo(out.size() + 7);
   }
   for (uint32_t value : h.block_crcs) out.U32(value);
-  Seal(out, crc);
+  SealBlock(out, crc);
   return out.Take();
 }
 
 absl::StatusOr<LogRecordHeader> ParseLogRecordHeader(absl::string_view block, uint32_t* crc) {
-  auto in = OpenBlock(block, kRecordMagic, crc);
+  auto in = OpenBlock(block, "log", kRecordMagic, kVersion, crc);
   if (!in.ok()) return in.status();
   LogRecordHeader h;
   h.previous_crc = in->U32();

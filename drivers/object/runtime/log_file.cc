@@ -74,10 +74,11 @@ absl::Status RemoveLogFile(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<LogFile> OpenLogFile(const std::string& path, absl::Duration wait) {
-  LogFile file;
-  file.fd = Fd(open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
-  if (!file.fd.valid()) {
+namespace {
+
+absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags, absl::Duration wait) {
+  Fd fd(open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC | flags, 0600));
+  if (!fd.valid()) {
     if (errno == ENOENT) return absl::NotFoundError(absl::StrCat(path, " does not exist"));
     if (errno == EINVAL) {
       return absl::FailedPreconditionError(absl::StrCat(
@@ -88,7 +89,7 @@ absl::StatusOr<LogFile> OpenLogFile(const std::string& path, absl::Duration wait
   // Operations that a killed process has left in its io_uring keep its open file, and with it this
   // lock, until they have finished.
   const absl::Time deadline = absl::Now() + wait;
-  while (flock(file.fd.get(), LOCK_EX | LOCK_NB) != 0) {
+  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) {
       return ErrnoStatus(errno, absl::StrCat("lock ", path));
     }
@@ -98,9 +99,28 @@ absl::StatusOr<LogFile> OpenLogFile(const std::string& path, absl::Duration wait
     }
     absl::SleepFor(kLockPoll);
   }
+  return fd;
+}
+
+}  // namespace
+
+absl::StatusOr<LogFile> OpenLogFile(const std::string& path, absl::Duration wait) {
+  LogFile file;
+  ASSIGN_OR_RETURN(file.fd, OpenLocked(path, 0, wait));
   struct stat status;
   if (fstat(file.fd.get(), &status) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", path));
   file.size_bytes = static_cast<uint64_t>(status.st_size);
+  return file;
+}
+
+absl::StatusOr<LogFile> OpenCacheFile(const std::string& path, uint64_t size_bytes,
+                                      absl::Duration wait) {
+  LogFile file;
+  ASSIGN_OR_RETURN(file.fd, OpenLocked(path, O_CREAT, wait));
+  if (ftruncate(file.fd.get(), static_cast<off_t>(size_bytes)) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("resize ", path));
+  }
+  file.size_bytes = size_bytes;
   return file;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file of a write log: written once in full, so that later writes change no metadata.
-// Any thread.
+// The file of a write log: written once in full, so that later writes change no metadata. And that
+// of a read cache, which grows as it fills. Any thread.
 #ifndef DISKD_DRIVERS_OBJECT_RUNTIME_LOG_FILE_H_
 #define DISKD_DRIVERS_OBJECT_RUNTIME_LOG_FILE_H_
 
@@ -29,6 +29,10 @@ struct LogFile {
 // `wait`, or its file system has no O_DIRECT.
 absl::StatusOr<LogFile> OpenLogFile(const std::string& path,
                                     absl::Duration wait = absl::Seconds(20));
+
+// The same for a read cache, made or changed to this size if need be.
+absl::StatusOr<LogFile> OpenCacheFile(const std::string& path, uint64_t size_bytes,
+                                      absl::Duration wait = absl::Seconds(20));
 
 }  // namespace diskd::object
 

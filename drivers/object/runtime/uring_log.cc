@@ -11,13 +11,13 @@ namespace {
 
 bool Again(int result) { return result == -EINTR || result == -EAGAIN; }
 
-absl::Status Problem(const char* what, int result) {
-  const std::string message = absl::StrCat("the write log: ", what, ": ",
-                                           result < 0 ? strerror(-result) : "transfer cut short");
+}  // namespace
+
+absl::Status UringLog::Problem(const char* call, int result) const {
+  const std::string message =
+      absl::StrCat(what_, ": ", call, ": ", result < 0 ? strerror(-result) : "transfer cut short");
   return result == -EIO ? absl::DataLossError(message) : absl::InternalError(message);
 }
-
-}  // namespace
 
 void UringLog::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
   thread_->StartOperation(

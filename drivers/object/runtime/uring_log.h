@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A log file as a LogDevice: O_DIRECT through the engine thread's ring.
+// The file of a log or a cache as a LogDevice: O_DIRECT through the engine thread's ring.
 #ifndef DISKD_DRIVERS_OBJECT_RUNTIME_URING_LOG_H_
 #define DISKD_DRIVERS_OBJECT_RUNTIME_URING_LOG_H_
 
@@ -12,8 +12,9 @@ namespace diskd::object {
 
 class UringLog final : public LogDevice {
  public:
-  UringLog(EngineThread* thread, Fd file, uint64_t size_bytes)
-      : thread_(thread), file_(std::move(file)), size_bytes_(size_bytes) {}
+  // `what` it is, in messages.
+  UringLog(EngineThread* thread, Fd file, uint64_t size_bytes, const char* what)
+      : thread_(thread), file_(std::move(file)), size_bytes_(size_bytes), what_(what) {}
 
   uint64_t size_bytes() const override { return size_bytes_; }
   void Read(uint64_t offset, absl::Span<std::byte> into, Done done) override;
@@ -21,9 +22,12 @@ class UringLog final : public LogDevice {
   void Flush(Done done) override;
 
  private:
+  absl::Status Problem(const char* call, int result) const;
+
   EngineThread* const thread_;
   const Fd file_;
   const uint64_t size_bytes_;
+  const char* const what_;
 };
 
 }  // namespace diskd::object

@@ -24,6 +24,9 @@ void Coverage::Add(const Coverage& other) {
   diffs += other.diffs;
   packed_bytes += other.packed_bytes;
   stored_bytes += other.stored_bytes;
+  cache_hits += other.cache_hits;
+  cache_restored += other.cache_restored;
+  cache_damaged += other.cache_damaged;
   changed_blocks += other.changed_blocks;
   told_blocks += other.told_blocks;
   checks += other.checks;

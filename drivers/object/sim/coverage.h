@@ -25,6 +25,9 @@ struct Coverage {
   uint64_t diffs = 0;
   uint64_t packed_bytes = 0;
   uint64_t stored_bytes = 0;
+  uint64_t cache_hits = 0;
+  uint64_t cache_restored = 0;  // blocks found in a cache at its opening...
+  uint64_t cache_damaged = 0;   // ...and not there any more when they were read
   uint64_t changed_blocks = 0;  // between the two states of a diff
   uint64_t told_blocks = 0;     // by the diff
   uint64_t checks = 0;          // of living volumes

@@ -94,13 +94,18 @@ class ProcessLog final : public LogDevice {
 
 class Node {
  public:
-  Node(SimScheduler* scheduler, SimStore* store, std::shared_ptr<SimDisk> disk, const Uuid& volume,
-       const Options& options)
+  // `cache`: nullptr: none.
+  Node(SimScheduler* scheduler, SimStore* store, std::shared_ptr<SimDisk> disk,
+       std::shared_ptr<SimDisk> cache, const Uuid& volume, const Options& options)
       : disk_(std::move(disk)),
+        cache_disk_(std::move(cache)),
         scheduler_(scheduler, alive_),
         store_(store, alive_),
-        log_(disk_.get(), alive_) {
-    engine_ = std::make_unique<Engine>(Environment{&store_, &log_, &scheduler_}, volume, options);
+        log_(disk_.get(), alive_),
+        cache_(cache_disk_.get(), alive_) {
+    engine_ = std::make_unique<Engine>(
+        Environment{&store_, &log_, &scheduler_, cache_disk_ == nullptr ? nullptr : &cache_},
+        volume, options);
   }
   ~Node() {
     *alive_ = false;
@@ -109,13 +114,16 @@ class Node {
 
   Engine& engine() { return *engine_; }
   const std::shared_ptr<SimDisk>& disk() const { return disk_; }
+  const std::shared_ptr<SimDisk>& cache() const { return cache_disk_; }
 
  private:
   const Alive alive_ = std::make_shared<bool>(true);
   const std::shared_ptr<SimDisk> disk_;
+  const std::shared_ptr<SimDisk> cache_disk_;
   ProcessScheduler scheduler_;
   ProcessStore store_;
   ProcessLog log_;
+  ProcessLog cache_;
   std::unique_ptr<Engine> engine_;
 };
 

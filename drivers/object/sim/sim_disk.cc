@@ -11,49 +11,59 @@ constexpr uint64_t kSector = 512;
 
 }  // namespace
 
-SimDisk::SimDisk(SimScheduler* scheduler, uint64_t blocks)
-    : scheduler_(scheduler), volatile_(blocks * 4096), durable_(blocks * 4096) {}
+SimDisk::SimDisk(SimScheduler* scheduler, uint64_t blocks, size_t cached_writes)
+    : scheduler_(scheduler),
+      cached_writes_(cached_writes),
+      volatile_(blocks * 4096),
+      durable_(blocks * 4096) {}
 
 void SimDisk::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
-  scheduler_->After(scheduler_->Micros(20, 200), [=, this, power = power_] {
-    if (power != power_) return;
-    const auto bad = unreadable_.lower_bound(offset / kSector);
-    if (bad != unreadable_.end() && *bad < (offset + into.size()) / kSector) {
-      return done(absl::DataLossError("unreadable sector"));
-    }
-    memcpy(into.data(), volatile_.data() + offset, into.size());
-    done(absl::OkStatus());
-  });
+  scheduler_->After(scheduler_->Micros(20, 200),
+                    [=, this, power = std::weak_ptr<const bool>(power_)] {
+                      if (power.expired()) return;
+                      const auto bad = unreadable_.lower_bound(offset / kSector);
+                      if (bad != unreadable_.end() && *bad < (offset + into.size()) / kSector) {
+                        return done(absl::DataLossError("unreadable sector"));
+                      }
+                      memcpy(into.data(), volatile_.data() + offset, into.size());
+                      done(absl::OkStatus());
+                    });
 }
 
 void SimDisk::Write(uint64_t offset, absl::Span<const std::byte> from, Done done) {
   const uint64_t id = next_id_++;
   in_flight_.push_back({id, offset, {from.begin(), from.end()}});
-  scheduler_->After(scheduler_->Micros(50, 800), [=, this, power = power_] {
-    if (power != power_) return;
-    const auto it = std::find_if(in_flight_.begin(), in_flight_.end(),
-                                 [id](const Pending& write) { return write.id == id; });
-    Apply(*it, volatile_);
-    unflushed_.push_back(std::move(*it));
-    in_flight_.erase(it);
-    done(absl::OkStatus());
-  });
+  scheduler_->After(
+      scheduler_->Micros(50, 800), [=, this, power = std::weak_ptr<const bool>(power_)] {
+        if (power.expired()) return;
+        const auto it = std::find_if(in_flight_.begin(), in_flight_.end(),
+                                     [id](const Pending& write) { return write.id == id; });
+        Apply(*it, volatile_);
+        unflushed_.push_back(std::move(*it));
+        in_flight_.erase(it);
+        if (unflushed_.size() > cached_writes_) {
+          Apply(unflushed_.front(), durable_);
+          unflushed_.pop_front();
+        }
+        done(absl::OkStatus());
+      });
 }
 
 void SimDisk::Flush(Done done) {
   const size_t covered = unflushed_.size();
   const uint64_t last = covered == 0 ? 0 : unflushed_.back().id;
-  scheduler_->After(scheduler_->Micros(100, 3000), [=, this, power = power_] {
-    if (power != power_) return;
-    // Another flush may have taken them along.
-    const bool there = std::any_of(unflushed_.begin(), unflushed_.end(),
-                                   [last](const Pending& write) { return write.id == last; });
-    for (bool more = covered > 0 && there; more; unflushed_.pop_front()) {
-      more = unflushed_.front().id != last;
-      Apply(unflushed_.front(), durable_);
-    }
-    done(absl::OkStatus());
-  });
+  scheduler_->After(
+      scheduler_->Micros(100, 3000), [=, this, power = std::weak_ptr<const bool>(power_)] {
+        if (power.expired()) return;
+        // Another flush may have taken them along.
+        const bool there = std::any_of(unflushed_.begin(), unflushed_.end(),
+                                       [last](const Pending& write) { return write.id == last; });
+        for (bool more = covered > 0 && there; more; unflushed_.pop_front()) {
+          more = unflushed_.front().id != last;
+          Apply(unflushed_.front(), durable_);
+        }
+        done(absl::OkStatus());
+      });
 }
 
 void SimDisk::Apply(const Pending& write, std::vector<std::byte>& image) {
@@ -62,8 +72,15 @@ void SimDisk::Apply(const Pending& write, std::vector<std::byte>& image) {
   unreadable_.erase(first, unreadable_.lower_bound((write.offset + write.data.size()) / kSector));
 }
 
+void SimDisk::FlipABit() {
+  const uint64_t at = scheduler_->Below(volatile_.size());
+  const std::byte bit{static_cast<uint8_t>(1 << scheduler_->Below(8))};
+  volatile_[at] ^= bit;
+  durable_[at] ^= bit;
+}
+
 void SimDisk::PowerCut() {
-  ++power_;
+  power_ = std::make_shared<const bool>(true);
   for (Pending& write : in_flight_) unflushed_.push_back(std::move(write));
   in_flight_.clear();
   const double kept = scheduler_->Chance(0.2)   ? 0

@@ -5,6 +5,7 @@
 #define DISKD_DRIVERS_OBJECT_SIM_SIM_DISK_H_
 
 #include <deque>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace diskd::object {
 
 class SimDisk final : public LogDevice {
  public:
-  SimDisk(SimScheduler* scheduler, uint64_t blocks);
+  // `cached_writes`: so many at most are kept from being durable for want of a flush.
+  SimDisk(SimScheduler* scheduler, uint64_t blocks, size_t cached_writes = ~size_t{0});
 
   uint64_t size_bytes() const override { return volatile_.size(); }
   void Read(uint64_t offset, absl::Span<std::byte> into, Done done) override;
@@ -25,6 +27,8 @@ class SimDisk final : public LogDevice {
   // Every sector written since the last flush keeps its old or gets its new content, or becomes
   // unreadable; what is in flight never completes.
   void PowerCut();
+  // One bit, in what was written.
+  void FlipABit();
   bool idle() const { return in_flight_.empty(); }
 
  private:
@@ -36,13 +40,15 @@ class SimDisk final : public LogDevice {
   void Apply(const Pending& write, std::vector<std::byte>& image);
 
   SimScheduler* const scheduler_;
+  const size_t cached_writes_;
   std::vector<std::byte> volatile_;  // what reads see
   std::vector<std::byte> durable_;   // what a power cut leaves
   std::set<uint64_t> unreadable_;    // sectors
   std::deque<Pending> in_flight_;
   std::deque<Pending> unflushed_;  // done, in the order of completion
   uint64_t next_id_ = 0;
-  uint64_t power_ = 0;  // number of power cuts: events from before one are void
+  // Another one after a power cut: events from before it are void, as are those of a lost disk.
+  std::shared_ptr<const bool> power_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace diskd::object

@@ -35,10 +35,11 @@ constexpr const char* kNames[] = {"none",
                                   "map page lost",
                                   "zeros for a missing object",
                                   "seal skipped",
-                                  "clone not pinned"};
+                                  "clone not pinned",
+                                  "cache not checked"};
 // The eight that the last line counts; the others come with it.
 constexpr int kDefects = 8;
-constexpr int kAllDefects = 9;
+constexpr int kAllDefects = 10;
 
 struct Outcome {
   uint64_t run = 0;
@@ -137,6 +138,8 @@ int main(int argc, char** argv) {
       covered.damages, covered.damages_found);
   printf("covered: %lu MiB of data, %lu MiB as stored\n", covered.packed_bytes >> 20,
          covered.stored_bytes >> 20);
+  printf("covered: %lu cache hits, %lu blocks found in caches, %lu damaged ones\n",
+         covered.cache_hits, covered.cache_restored, covered.cache_damaged);
   if (planted > 0) {
     printf("further planted %d/%d\n", more_caught, kAllDefects - kDefects);
   }

@@ -19,8 +19,8 @@ class UploadTest : public testing::Test {
     Operator process(&scheduler_, &store_, Options{});
     ASSERT_TRUE(Wait([&](auto done) { process.volumes().Create(volume_, kBlocks, done); }).ok());
     node_ = std::make_unique<Node>(&scheduler_, &store_,
-                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), volume_,
-                                   Options{});
+                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), nullptr,
+                                   volume_, Options{});
     ASSERT_TRUE(Wait([&](auto done) { node_->engine().Open(done); }).ok());
   }
   absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {

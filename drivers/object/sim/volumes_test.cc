@@ -48,7 +48,8 @@ class VolumesTest : public testing::Test {
   }
   absl::Status Open(const Uuid& id, const Options& options) {
     node_ = std::make_unique<Node>(&scheduler_, &store_,
-                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), id, options);
+                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), nullptr, id,
+                                   options);
     return Wait([&](auto done) { node_->engine().Open(done); });
   }
   absl::Status Write(Lba lba, uint64_t blocks, char what) {

@@ -54,6 +54,7 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
   if (random_.Chance(0.4)) options_.zstd_level = 1;
   if (shared_->encrypted) options_.key = kSimKey;
   if (random_.Chance(0.5)) options_.index_cache_bytes = random_.Between(0, 2000);
+  options_.cache_segment_blocks = static_cast<uint32_t>(random_.Between(2, 8));
 }
 
 World::~World() {
@@ -121,6 +122,22 @@ std::shared_ptr<SimDisk> World::NewDisk() {
   return std::make_shared<SimDisk>(&random_, log_blocks_);
 }
 
+// The cache of the last owner, lost, damaged or as it is; or, on another machine, the one that was
+// left there, or none.
+std::shared_ptr<SimDisk> World::ChooseCache() {
+  if (taking_over_) std::swap(cache_, other_cache_);
+  if (cache_ == nullptr || random_.Chance(0.1)) {
+    const uint64_t blocks = options_.cache_segment_blocks * random_.Between(12, 20);
+    cache_ = random_.Chance(0.6) ? std::make_shared<SimDisk>(&random_, blocks, 8) : nullptr;
+  }
+  if (cache_ == nullptr) return nullptr;
+  RunUntil([this] { return cache_->idle(); }, "the cache of a dead process");
+  for (uint64_t i = random_.Chance(0.3) ? random_.Between(1, 60) : 0; i > 0; --i) {
+    cache_->FlipABit();
+  }
+  return cache_;
+}
+
 void World::MakeVolume() {
   const absl::Status status =
       Operate("create", [this](Volumes& volumes, std::function<void(absl::Status)> done) {
@@ -135,7 +152,8 @@ void World::OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char*
   operators_.clear();
   taking_over_ = node_ != nullptr;
   if (!taking_over_) ForgetRequests();
-  auto next = std::make_unique<Node>(&random_, &store_, std::move(disk), volume_, options_);
+  auto next =
+      std::make_unique<Node>(&random_, &store_, std::move(disk), ChooseCache(), volume_, options_);
   bool opened = false;
   absl::Status status;
   next->engine().Open([&](absl::Status result) {
@@ -298,6 +316,9 @@ void World::EndRound(End end) {
   coverage_.moved_blocks += stats.blocks_moved;
   coverage_.packed_bytes += stats.packed_data_bytes;
   coverage_.stored_bytes += stats.stored_data_bytes;
+  coverage_.cache_hits += stats.cache.hits;
+  coverage_.cache_restored += stats.cache.restored;
+  coverage_.cache_damaged += stats.cache.damaged;
   const std::shared_ptr<SimDisk> disk = node_->disk();
   switch (end) {
     case End::kKill: {
@@ -309,6 +330,7 @@ void World::EndRound(End end) {
       const uint64_t at_least = std::max(flushed_, uploaded_);
       node_.reset();
       disk->PowerCut();
+      if (cache_ != nullptr) cache_->PowerCut();
       return OpenOn(disk, at_least, "power cut");
     }
     case End::kLogLost:

@@ -63,6 +63,7 @@ class World {
   // Events until all late requests have landed.
   void LetTimePass();
   std::shared_ptr<SimDisk> NewDisk();
+  std::shared_ptr<SimDisk> ChooseCache();
   // The number of the write that the opened volume ends with has to be in [at_least, issued].
   void OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why);
   // Their answers will mean nothing: the owner changes.
@@ -132,6 +133,9 @@ class World {
   std::unique_ptr<Node> node_;    // the owner
   std::unique_ptr<Node> zombie_;  // an earlier owner that does not know it yet
   uint64_t zombie_limit_ = 0;     // it must not get anything behind this into the store
+  // Of two machines: the owner's, and the one of the owner before it or none.
+  std::shared_ptr<SimDisk> cache_;
+  std::shared_ptr<SimDisk> other_cache_;
   bool taking_over_ = false;
   uint64_t session_ = 0;  // +1 whenever the owner changes: older answers mean nothing
   uint64_t in_flight_ = 0;
