@@ -14,6 +14,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "agent/device/host_device_factory.h"
+#include "agent/process/oom_score.h"
 #include "agent/server/server.h"
 #include "agent/server/services.h"
 #include "agent/store/directory_lock.h"
@@ -32,6 +33,16 @@ absl::Status MakeDirectory(const std::string& path) {
   std::filesystem::create_directories(path, error);
   if (error) return ErrnoStatus(error.value(), absl::StrCat("create ", path));
   return absl::OkStatus();
+}
+
+// The agent goes before its drivers do: it starts again and stops no I/O meanwhile.
+constexpr int kAgentOomScore = -800;
+
+void ProtectFromOomKiller() {
+  const absl::Status status = SetOomScore(getpid(), kAgentOomScore);
+  if (status.ok()) return;
+  SPDLOG_WARN("the OOM killer may take the agent: {} (needs CAP_SYS_RESOURCE)",
+              std::string(status.message()));
 }
 
 absl::StatusOr<std::string> ReadBootId() {
@@ -77,6 +88,7 @@ sigset_t BlockSignals() {
 
 absl::Status RunAgent(const Options& options) {
   const sigset_t ends = BlockSignals();
+  ProtectFromOomKiller();
   RETURN_IF_ERROR(MakeDirectory(options.state_dir));
   ASSIGN_OR_RETURN(const Fd state_lock, LockDirectory(options.state_dir));
   ASSIGN_OR_RETURN(const auto store,

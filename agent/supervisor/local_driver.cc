@@ -9,11 +9,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/paths/volume_paths.h"
+#include "agent/process/oom_score.h"
 #include "agent/supervisor/process_scan.h"
 #include "base/errno_status.h"
 #include "base/log.h"
@@ -28,7 +28,7 @@ constexpr absl::Duration kLongestPoll = absl::Hours(1);
 // For a packet that is there already.
 constexpr absl::Duration kReceiveLimit = absl::Seconds(1);
 // Disks must not go because some program took too much memory.
-constexpr int kOomScoreAdjustment = -900;
+constexpr int kDriverOomScore = -900;
 
 absl::StatusOr<Fd> OpenLog(const std::string& path) {
   struct stat st;
@@ -40,8 +40,13 @@ absl::StatusOr<Fd> OpenLog(const std::string& path) {
   return fd;
 }
 
-void ProtectFromOomKiller(pid_t pid) {
-  std::ofstream(absl::StrCat("/proc/", pid, "/oom_score_adj")) << kOomScoreAdjustment;
+void ProtectFromOomKiller(const std::string& volume_id, pid_t pid) {
+  const absl::Status status = SetOomScore(pid, kDriverOomScore);
+  if (status.ok() || absl::IsNotFound(status)) return;
+  SPDLOG_WARN(
+      "volume {}: the OOM killer may take its driver, do not swap on its disk: {} (needs "
+      "CAP_SYS_RESOURCE)",
+      volume_id, std::string(status.message()));
 }
 
 }  // namespace
@@ -183,7 +188,7 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
                       .stdout_fd = log.get(),
                       .stderr_fd = log.get(),
                       .inherited_fd = listener.get()}));
-  ProtectFromOomKiller(process.pid());
+  ProtectFromOomKiller(volume_id, process.pid());
   SPDLOG_INFO("volume {}: started driver {} as process {}", volume_id, driver, process.pid());
   return Attend(std::move(process), volume_id, slot);
 }
