@@ -177,8 +177,8 @@ absl::Status ProbeReport::FencingByCas() const {
   if (message.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("this store can't keep two writers apart: ", message,
-                   ". Use a store with conditional writes, or fencing=lease, which is weaker (see "
-                   "docs/object-store.md)"));
+                   ". Use a store with conditional writes; fencing=lease, which would do without, is "
+                   "not there yet (docs/object-lease.md)"));
 }
 
 absl::StatusOr<ProbeReport> ProbeConditionalPut(Store& store, const std::string& folder) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // diskd-store-probe: can this store hold volumes, and keep two writers apart? Exit code 0: yes;
-// 1: only with fencing=lease; 2: it could not be found out.
+// 1: it can not keep two writers apart; 2: it could not be found out.
 #include <CLI/CLI.hpp>
 #include <iostream>
 
