@@ -17,6 +17,10 @@ namespace {
 constexpr int kCheckpointLag = 2;
 // Of an object being made, before others have their turn.
 constexpr size_t kBlocksPerTurn = 64;
+// Operations in one object. Each makes at most two extents, for which three quarters of a header
+// are enough; the rest is for the checksums of the data.
+constexpr size_t kMaxObjectOps = 16 << 10;
+static_assert(2 * kMaxObjectOps * kLogOpBytes <= kMaxObjectHeaderBytes / 4 * 3);
 
 }  // namespace
 
@@ -62,11 +66,13 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
   uint64_t boundary = 0;  // of a flush, in the second half of the object
   uint64_t flush = 0;     // the last one that leaves out nothing urgent
   uint64_t blocks = 0;
+  size_t ops = 0;
   bool complete = false;
   for (uint64_t lsn = cut_lsn_; lsn <= log_.written_lsn(); ++lsn) {
     const LogRecord* record = log_.Find(lsn);
     blocks += record->blocks - 1;
-    if (lsn > cut_lsn_ && blocks > limit) {
+    ops += record->ops.size();
+    if (lsn > cut_lsn_ && (blocks > limit || ops > kMaxObjectOps)) {
       complete = true;
       break;
     }

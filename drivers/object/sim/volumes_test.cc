@@ -135,6 +135,36 @@ TEST_F(VolumesTest, Create_Twice_IsTheSameUnlessTheSizeDiffers) {
       absl::IsAlreadyExists(Wait([&](auto done) { volumes.Create(Id(1), kBlocks + 1, done); })));
 }
 
+TEST_F(VolumesTest, ManySmallDiscards_AreCutIntoObjectsThatCanBeReadAgain) {
+  constexpr uint64_t kDiscards = 60000;
+  Options options;
+  options.durability = Durability::kRemote;
+  {
+    Operator process(&scheduler_, &store_, options);
+    ASSERT_TRUE(
+        Wait([&](auto done) { process.volumes().Create(Id(1), 2 * kDiscards, done); }).ok());
+  }
+  ASSERT_TRUE(Open(Id(1), options).ok());
+  ASSERT_TRUE(Write(0, 2, 'A').ok());
+  for (uint64_t i = 0; i < kDiscards; ++i) {
+    node_->engine().Submit(
+        {RequestKind::kZero, false, 2 * i, 1, nullptr, [](const absl::Status&) {}});
+  }
+  ASSERT_TRUE(Wait([&](auto done) {
+                node_->engine().Submit({RequestKind::kFlush, false, 0, 0, nullptr, done});
+              }).ok());
+  // Another node, and no checkpoint since: from the objects alone.
+  const std::shared_ptr<SimDisk> before = node_->disk();
+  const absl::Status opened = Open(Id(1), options);
+  ASSERT_TRUE(opened.ok()) << opened;
+  AlignedBuffer buffer(2);
+  ASSERT_TRUE(Wait([&](auto done) {
+                node_->engine().Submit({RequestKind::kRead, false, 0, 2, buffer.block(0), done});
+              }).ok());
+  EXPECT_EQ(BlockView(buffer.block(0)), std::string(kBlockBytes, '\0'));
+  EXPECT_EQ(BlockView(buffer.block(1)), std::string(kBlockBytes, 'A'));
+}
+
 TEST_F(VolumesTest, Clone_OfWhatIsNotThere_IsNotFound) {
   ASSERT_TRUE(Create(Id(1), Options{}).ok());
   Volumes volumes(&store_, &scheduler_, Options{});
