@@ -19,15 +19,22 @@ Task<void> Engine::CheckpointLoop() {
       co_await progress_.Wait();
       continue;
     }
-    if (!(co_await Checkpoint(nullptr)).ok()) co_return;
-    if (options_.collect_every_objects > 0 &&
+    const absl::Status status = co_await Checkpoint(nullptr);
+    if (!status.ok()) co_return;
+    if (options_.collect_every_objects > 0 && !collecting_ &&
         objects_since_collect_ >= options_.collect_every_objects) {
       objects_since_collect_ = 0;
-      // Without it the volume goes on and only its space stays; damage it finds is in its status.
-      const absl::Status collected = co_await CollectOnce();
-      if (absl::IsFailedPrecondition(collected)) co_return;
+      tasks_.Spawn(CollectBeside());
     }
   }
+}
+
+// Uploads wait for checkpoints and must not wait for a walk over the whole map.
+Task<void> Engine::CollectBeside() {
+  collecting_ = true;
+  // Without it the volume goes on and only its space stays; damage it finds is in its status.
+  const absl::Status collected = co_await CollectOnce();
+  collecting_ = false;
 }
 
 Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to,

@@ -158,6 +158,7 @@ class Engine {
 
   // checkpoint.cc
   Task<void> CheckpointLoop();
+  Task<void> CollectBeside();
   bool CheckpointDue() const;
   Task<absl::Status> Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to = nullptr,
                                 uint64_t truncate_to = kNoTruncation);
@@ -216,6 +217,7 @@ class Engine {
   bool caching_ = false;  // an uploaded object on its way into the read cache
   int objects_since_checkpoint_ = 0;
   int objects_since_collect_ = 0;
+  bool collecting_ = false;  // a pass that the number of objects has begun
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal
 
   EngineStats stats_;

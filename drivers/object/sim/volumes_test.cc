@@ -165,6 +165,53 @@ TEST_F(VolumesTest, ManySmallDiscards_AreCutIntoObjectsThatCanBeReadAgain) {
   EXPECT_EQ(BlockView(buffer.block(1)), std::string(kBlockBytes, 'A'));
 }
 
+// A store that collections get no answer from.
+class NoCollection final : public Store {
+ public:
+  explicit NoCollection(Store* store) : store_(store) {}
+  void Put(Lane lane, const std::string& name, std::shared_ptr<const std::string> body,
+           PutCondition condition, PutDone done) override {
+    if (lane != Lane::kCollect) store_->Put(lane, name, std::move(body), condition, done);
+  }
+  void Get(Lane lane, const std::string& name, std::optional<ByteRange> range,
+           GetDone done) override {
+    if (lane != Lane::kCollect) store_->Get(lane, name, range, done);
+  }
+  void Head(Lane lane, const std::string& name, HeadDone done) override {
+    if (lane != Lane::kCollect) store_->Head(lane, name, done);
+  }
+  void List(Lane lane, const std::string& prefix, const std::string& after,
+            ListDone done) override {
+    if (lane != Lane::kCollect) store_->List(lane, prefix, after, done);
+  }
+  void Delete(Lane lane, const std::string& name, DeleteDone done) override {
+    if (lane != Lane::kCollect) store_->Delete(lane, name, done);
+  }
+
+ private:
+  Store* const store_;
+};
+
+TEST_F(VolumesTest, CollectionThatTakesLong_HoldsBackNoWrites) {
+  Options options;
+  options.durability = Durability::kRemote;
+  options.checkpoint_objects = 2;
+  options.collect_every_objects = 4;
+  ASSERT_TRUE(Create(Id(1), options).ok());
+  NoCollection slow(&store_);
+  SimDisk disk(&scheduler_, kLogBlocks);
+  Engine engine({&slow, &disk, &scheduler_}, Id(1), options);
+  ASSERT_TRUE(Wait([&](auto done) { engine.Open(done); }).ok());
+  AlignedBuffer buffer(1);
+  for (Lba lba = 0; lba < 40; ++lba) {
+    const absl::Status written = Wait([&](auto done) {
+      engine.Submit({RequestKind::kWrite, true, lba, 1, buffer.block(0), done});
+    });
+    ASSERT_TRUE(written.ok()) << lba << ": " << written;
+  }
+  EXPECT_GT(engine.stats().checkpoints, 10u);
+}
+
 TEST_F(VolumesTest, Clone_OfWhatIsNotThere_IsNotFound) {
   ASSERT_TRUE(Create(Id(1), Options{}).ok());
   Volumes volumes(&store_, &scheduler_, Options{});
