@@ -67,9 +67,12 @@ static noinline void buse_record_batch(struct buse_queue *q,
 		buse_stats_record(q, done[n].tag->rq, now);
 }
 
-/* Fills lane->done. Returns how many; `plain`: all by slots, not ordered. */
+/*
+ * Fills lane->done. Returns how many; `plain`: all by slots, not ordered;
+ * `idle`: there is nothing else in the queue.
+ */
 static __always_inline u32 buse_take_batch(struct buse_lane *lane, u32 entries,
-					   bool *plain)
+					   bool *plain, bool *idle)
 {
 	struct buse_queue *q = lane->queue;
 	/* Kept out of the loop, whose stores could change any of them. */
@@ -110,6 +113,7 @@ static __always_inline u32 buse_take_batch(struct buse_lane *lane, u32 entries,
 		buse_queue_idle(q);
 	if (unlikely(!lane->accepts && !lane->nr_delivered))
 		wake_up_poll(&lane->wait, EPOLLHUP);
+	*idle = !(lane->nr_delivered | q->pending_count | q->nr_copying);
 	spin_unlock(&q->lock);
 	*plain = !chunks && !q->extents;
 	return n;
@@ -183,6 +187,23 @@ static int buse_lane_entries(struct buse_lane *lane)
 }
 
 /*
+ * Ends what is collected. With nothing left in the queue the submitter sleeps,
+ * presumably, and its CPU has to be interrupted anyway: then all of it is done
+ * there. Else it has better things to do.
+ */
+static __always_inline void buse_end_batch(struct buse_lane *lane, bool idle,
+					   unsigned int cpu,
+					   struct io_comp_batch *iob)
+{
+	if (idle && cpu != raw_smp_processor_id() &&
+	    buse_end_away(lane, cpu, iob))
+		return;
+	buse_end_begin(lane->queue);
+	iob->complete(iob);
+	buse_end_finish(lane->queue);
+}
+
+/*
  * One to BUSE_BATCH entries; by the server, or by a client that polls. The end
  * of what is collected in iob is left to its owner, the client, or done here.
  */
@@ -191,20 +212,20 @@ static __always_inline u32 buse_drain_batch(struct buse_lane *lane, u32 entries,
 					    bool server)
 {
 	struct buse_queue *q = lane->queue;
-	bool plain;
-	u32 taken = buse_take_batch(lane, entries, &plain);
+	bool plain, idle;
+	u32 taken = buse_take_batch(lane, entries, &plain, &idle);
+	unsigned int cpu = 0;
 
+	if (server && taken)
+		cpu = blk_mq_rq_cpu(lane->done[0].tag->rq);
 	if (likely(plain)) {
 		buse_collect(q, lane->done, taken, iob, true);
 	} else {
 		buse_settle_batch(q, lane->done, taken, server);
 		buse_collect(q, lane->done, taken, iob, false);
 	}
-	if (server && iob->complete) {
-		buse_end_begin(q);
-		iob->complete(iob);
-		buse_end_finish(q);
-	}
+	if (server && iob->complete)
+		buse_end_batch(lane, idle, cpu, iob);
 	return taken;
 }
 
@@ -225,7 +246,8 @@ int buse_lane_drain(struct buse_lane *lane)
 
 		n = min_t(int, left, BUSE_BATCH);
 		buse_drain_batch(lane, n, &iob, true);
-		cond_resched();
+		if (left > n)
+			cond_resched();
 	}
 	mutex_unlock(&lane->cq_mutex);
 	return entries;

@@ -41,6 +41,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -120,6 +121,10 @@ struct buse_lane {
 	u32 cq_head;
 	u64 polled;		/* completions taken by clients' polls */
 	struct buse_done done[BUSE_BATCH];	/* for the drain */
+	/* A batch that ends on another CPU: away.c. */
+	bool away;		/* end_batch is in use */
+	struct io_comp_batch end_batch;
+	call_single_data_t end_call;
 };
 
 /* Why pending requests are not delivered although a server would take them. */
@@ -305,6 +310,11 @@ void buse_mapping_revoke(struct buse_file *file);
 /* complete.c */
 int buse_lane_drain(struct buse_lane *lane);
 int buse_lane_poll(struct buse_lane *lane, struct io_comp_batch *iob);
+
+/* away.c */
+void buse_away_init(struct buse_lane *lane);
+bool buse_end_away(struct buse_lane *lane, unsigned int cpu,
+		   const struct io_comp_batch *iob);
 
 /* poll.c */
 void buse_map_queues(struct blk_mq_tag_set *set);

@@ -40,6 +40,8 @@ static void __exit buse_exit(void)
 	buse_control_exit();
 	buse_registry_exit();
 	buse_device_wait_all_gone();
+	/* The last steps of buse_end_call(), after the end of a device's last request. */
+	synchronize_rcu();
 	buse_fault_exit();
 	destroy_workqueue(buse_wq);
 }

@@ -303,6 +303,7 @@ static void buse_lane_init(struct buse_queue *q, u32 index)
 	mutex_init(&lane->cq_mutex);
 	init_waitqueue_head(&lane->wait);
 	init_waitqueue_head(&lane->standby_wait);
+	buse_away_init(lane);
 }
 
 int buse_queue_init(struct buse_device *dev, u32 index)

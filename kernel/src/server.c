@@ -75,7 +75,7 @@ static bool buse_attach_ok(const struct buse_attach *a,
 	       !memchr_inv(a->reserved, 0, sizeof(a->reserved));
 }
 
-static long buse_attach(struct buse_file *file, void __user *argp)
+static noinline long buse_attach(struct buse_file *file, void __user *argp)
 {
 	struct buse_device *dev = file->dev;
 	struct buse_attach a;
@@ -109,7 +109,7 @@ static long buse_attach(struct buse_file *file, void __user *argp)
 	return -EFAULT;
 }
 
-static long buse_break(struct buse_file *file)
+static noinline long buse_break(struct buse_file *file)
 {
 	if (!buse_file_break(file))
 		return buse_file_error(file);
@@ -123,13 +123,12 @@ static long buse_break(struct buse_file *file)
 static bool buse_spin(struct buse_file *file, struct buse_lane *lane, u32 head,
 		      u64 spin_us)
 {
-	u64 end;
+	u64 end = 0;
 	u32 i;
 
 	/* Nobody can bring work while we hold the only CPU. */
 	if (!spin_us || num_online_cpus() == 1 || !single_task_running())
 		return false;
-	end = local_clock() + spin_us * NSEC_PER_USEC;
 	do {
 		for (i = 0; i < BUSE_SPIN_LOOKS; i++) {
 			if (buse_lane_ready(lane, head))
@@ -140,11 +139,14 @@ static bool buse_spin(struct buse_file *file, struct buse_lane *lane, u32 head,
 			return true;
 		if (need_resched() || signal_pending(current))
 			return false;
+		/* Not before the first looks: mostly they suffice. */
+		if (!end)
+			end = local_clock() + spin_us * NSEC_PER_USEC;
 	} while (local_clock() < end);
 	return false;
 }
 
-static int buse_wait(struct buse_file *file, struct buse_lane *lane, u32 head)
+static noinline int buse_wait(struct buse_file *file, struct buse_lane *lane, u32 head)
 {
 	DEFINE_WAIT(wait);
 	int ret = 0;
@@ -167,7 +169,7 @@ static int buse_wait(struct buse_file *file, struct buse_lane *lane, u32 head)
 }
 
 /* What an ENTER that finds this error does about it. */
-static int buse_enter_error(struct buse_file *file, struct buse_lane *lane,
+static noinline int buse_enter_error(struct buse_file *file, struct buse_lane *lane,
 			    int error, u64 arg)
 {
 	if (error != -EAGAIN || arg & BUSE_ENTER_NOWAIT)
@@ -175,6 +177,16 @@ static int buse_enter_error(struct buse_file *file, struct buse_lane *lane,
 	if (wait_event_interruptible(lane->standby_wait,
 				     buse_file_error(file) != -EAGAIN))
 		return -EINTR;
+	return buse_file_error(file);
+}
+
+/* buse_file_error(), short for the server that serves. */
+static __always_inline int buse_serve_error(struct buse_file *file)
+{
+	/* Pairs with the release in buse_lane_install(). */
+	if (likely(smp_load_acquire(&file->state) == BUSE_FILE_ACTIVE &&
+		   !READ_ONCE(file->dev->dying)))
+		return 0;
 	return buse_file_error(file);
 }
 
@@ -190,7 +202,7 @@ static long buse_enter(struct buse_file *file, u64 arg)
 		return -ENOTCONN;
 	if (unlikely(arg & ~BUSE_ENTER_ARG_MASK))
 		return -EINVAL;
-	ret = buse_file_error(file);
+	ret = buse_serve_error(file);
 	if (unlikely(ret))
 		ret = buse_enter_error(file, lane, ret, arg);
 	if (unlikely(ret))
@@ -207,7 +219,7 @@ static long buse_enter(struct buse_file *file, u64 arg)
 
 	for (;;) {
 		buse_lane_deliver(lane, true);
-		ret = buse_file_error(file);
+		ret = buse_serve_error(file);
 		if (unlikely(ret))
 			break;
 		if (READ_ONCE(lane->published) != head ||
