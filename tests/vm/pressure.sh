@@ -31,6 +31,7 @@ leave() {
 }
 trap leave EXIT
 start_agent
+[ "$(cat "/proc/$AGENT_PID/oom_score_adj")" = -800 ] || fail "the OOM killer may take the agent"
 
 available() { awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
 
