@@ -35,6 +35,8 @@ if [ "$KERNEL" = debug ]; then
   VM_MEMORY_MB=$((VM_MEMORY_MB * 3 / 2))
   # pci=noacpi: the ACPI interpreter is what is slowest at boot under these checks.
   DEBUG_APPEND="pci=noacpi kasan_multi_shot rcupdate.rcu_cpu_stall_timeout=300"
+elif [ "$KERNEL" = newest ]; then
+  TIME_SCALE=2 # slower under emulation than the others
 fi
 # Buffers of the machine itself, where there is little memory.
 LOG_BUFFER=4M SMALL_APPEND=

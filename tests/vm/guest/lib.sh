@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # For guest tests of the module: loads it, serves disks with busesrv, cleans up.
 set -euo pipefail
-: "${BUSE_KO:?}" "${DISKD_BIN_DIR:?}"
+: "${BUSE_KO:?}" "${DISKD_BIN_DIR:?}" "${TIME_SCALE:?}"
 busesrv() { "$DISKD_BIN_DIR/../test/busesrv" "$@"; }
 WORK=/dev/shm/vm-test
 rm -rf $WORK
@@ -14,8 +14,8 @@ fail() {
 }
 step() { printf -- '-- %s\n' "$*"; }
 
-wait_for() { # LIMIT_S COMMAND...
-  local deadline=$((SECONDS + $1))
+wait_for() { # LIMIT_S COMMAND...: the limit is for a stock kernel
+  local deadline=$((SECONDS + $1 * TIME_SCALE))
   shift
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -lt $deadline ] || return 1
@@ -31,7 +31,7 @@ errno() {
     shift
     set -- "$DISKD_BIN_DIR/../test/busesrv" "$@"
   fi
-  timeout 20 "$@" 2>$WORK/err || rc=$?
+  timeout $((20 * TIME_SCALE)) "$@" 2>$WORK/err || rc=$?
   [ $rc = "$want" ] || fail "$*: exit code $rc, expected $want: $(cat $WORK/err)"
 }
 EPERM=1 ENOENT=2 EIO=5 EBUSY=16 EEXIST=17 ENODEV=19 EINVAL=22 EPROTO=71 ENOTCONN=107
@@ -69,8 +69,8 @@ disk() {
 stat_of() { busesrv stats "$WORK/$1.stats" | sed -n "s/^$2=//p"; }
 state_of() { busesrv info "$1" | sed 's/.*state=\([a-z]*\).*/\1/'; }
 remove() { # INDEX
-  timeout 30 "$DISKD_BIN_DIR/../test/busesrv" stop "$1" || fail "stop: exit code $?"
-  timeout 30 "$DISKD_BIN_DIR/../test/busesrv" destroy "$1" || fail "destroy: exit code $?"
+  timeout $((30 * TIME_SCALE)) "$DISKD_BIN_DIR/../test/busesrv" stop "$1" || fail "stop: exit code $?"
+  timeout $((30 * TIME_SCALE)) "$DISKD_BIN_DIR/../test/busesrv" destroy "$1" || fail "destroy: exit code $?"
 }
 
 # verify_start NAME [fio options]: verified writes in the background until verify_stop; slow machines

@@ -6,10 +6,12 @@
 . "$(dirname "$0")/lib.sh"
 fsx() { timeout $((300 * TIME_SCALE)) "$DISKD_BIN_DIR/../test/fsx" "$@" || fail "fsx $*: exit code $?"; }
 
-# The script may fail meanwhile, and clean up.
+# The script may fail meanwhile, and clean up. A slow kernel must get on between two kills.
 killing() { # until the file $WORK/quiet is there
+  local tenths
   while [ -d $WORK ] && [ ! -e $WORK/quiet ]; do
-    sleep 0.$((RANDOM % 8 + 1))
+    tenths=$(((RANDOM % 8 + 1) * TIME_SCALE))
+    sleep $((tenths / 10)).$((tenths % 10))
     kill_server
     serve "$INDEX" file=$WORK/fsx.data stats=$WORK/fsx.stats
   done

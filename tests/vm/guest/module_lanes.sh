@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Several servers on each queue: threads of one process, then processes that die one by one.
-# limit: 300
+# limit: 600
 . "$(dirname "$0")/lib.sh"
 step "three threads a queue"
 disk t $((64 << 20)) nr_queues=2 servers_per_queue=3 -- lanes=3 delay_us=100
 [[ "$(busesrv info "$INDEX")" == *"servers=6 "*"lanes=3 "* ]] || fail "$(busesrv info "$INDEX")"
 verify_start t
 work() { [ "$(stat_of t writes)" -gt 1500 ]; }
-wait_for 100 work || fail "no I/O: $(stat_of t writes) writes"
+wait_for 300 work || fail "no I/O: $(stat_of t writes) writes"
 verify_stop
 # Each lane's thread has had work: with one server the others would have used no time.
 idle=0

@@ -22,10 +22,10 @@ start() { # ATTRIBUTES
   DEV=/dev/buse$INDEX
   wait_for 10 test -b "$DEV"
 }
-load() { # SECONDS: both queues, small and large requests in one MiB around a 4 MiB boundary
+load() { # SECONDS of a stock kernel: both queues, small and large requests in one MiB around a 4 MiB boundary
   fio --name=o --filename="$DEV" --ioengine=io_uring --direct=1 --iodepth=16 --numjobs=2 --cpus_allowed=0-1 \
     --cpus_allowed_policy=split --rw=randrw --bsrange=4k-192k --blockalign=4k --offset=3584k --size=1m \
-    --time_based --runtime="$1" --output=$WORK/fio
+    --time_based --runtime=$(($1 * TIME_SCALE)) --output=$WORK/fio
 }
 BASE=$((2 + 4 + 8 + 16)) ORDERED=128
 
