@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "drivers/object/store/credentials.h"
@@ -74,8 +75,7 @@ bool Range(absl::string_view bytes) {
 bool Names(absl::string_view bytes) {
   if (CheckName(bytes).ok()) {
     Require(bytes.size() <= kMaxNameBytes && !bytes.empty(), "names are bounded");
-    Require(bytes.find("..") != 0 && bytes.find("/../") == absl::string_view::npos,
-            "a name stays in its store");
+    Require(!absl::StrContains(absl::StrCat("/", bytes, "/"), "/../"), "a name stays in its store");
     Require(CheckPrefix(bytes).ok(), "a name is a beginning of one");
   }
   return CheckPrefix(bytes).ok();
