@@ -246,8 +246,8 @@ int buse_lane_drain(struct buse_lane *lane)
 
 		n = min_t(int, left, BUSE_BATCH);
 		buse_drain_batch(lane, n, &iob, true);
-		if (left > n)
-			cond_resched();
+		/* Also after the last: cheaper for a client it woke than a yield(). */
+		cond_resched();
 	}
 	mutex_unlock(&lane->cq_mutex);
 	return entries;
