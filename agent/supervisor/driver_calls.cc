@@ -91,10 +91,11 @@ absl::Status HandOver(DriverProcess& process, Fd socket, const std::vector<Fd>& 
   return process.Call(request, numbers, kHandOverLimit).status();
 }
 
-absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process) {
+absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process,
+                                                            absl::Duration limit) {
   Request request;
   request.mutable_status();
-  ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, kStatusLimit));
+  ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, limit));
   return answer.response.status();
 }
 

@@ -49,7 +49,8 @@ absl::Status Standby(DriverProcess& process, diskd::v1::Transport transport,
 // process learns that the other is gone.
 absl::Status TakeOver(DriverProcess& successor, Fd socket);
 absl::Status HandOver(DriverProcess& process, Fd socket, const std::vector<Fd>& spare);
-absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process);
+absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process,
+                                                            absl::Duration limit = kStatusLimit);
 absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process);
 // `failure`: why every request fails; empty: they don't.
 absl::Status Ping(DriverProcess& process, absl::Duration limit, std::string* failure = nullptr);

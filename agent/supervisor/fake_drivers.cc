@@ -21,6 +21,7 @@ struct FakeDrivers::State {
   absl::Mutex mutex;
   bool alive ABSL_GUARDED_BY(mutex) = true;
   bool hung ABSL_GUARDED_BY(mutex) = false;
+  absl::Duration busy ABSL_GUARDED_BY(mutex);
   bool serving ABSL_GUARDED_BY(mutex) = false;
   std::string failure ABSL_GUARDED_BY(mutex);
   bool refused ABSL_GUARDED_BY(mutex) = false;  // the disk it stood by for will not come
@@ -45,6 +46,8 @@ class FakeDrivers::Process : public DriverProcess {
       const bool in_time = state_->mutex.AwaitWithTimeout(absl::Condition(&ready), limit);
       if (interrupted_) return absl::CancelledError("interrupted");
       if (!in_time) return absl::DeadlineExceededError("the fake driver hangs");
+      if (limit < state_->busy) return absl::DeadlineExceededError("the fake driver is busy");
+      state_->busy = absl::ZeroDuration();
       if (!state_->alive) return absl::UnavailableError("driver process ended");
     }
     return Answer(request);
@@ -421,6 +424,12 @@ void FakeDrivers::KillProcess(const std::string& volume_id) {
   const auto state = Find(volume_id);
   absl::MutexLock lock(&state->mutex);
   state->alive = false;
+}
+
+void FakeDrivers::Occupy(const std::string& volume_id, absl::Duration time) {
+  const auto state = Find(volume_id);
+  absl::MutexLock lock(&state->mutex);
+  state->busy = time;
 }
 
 void FakeDrivers::Hang(const std::string& volume_id) {

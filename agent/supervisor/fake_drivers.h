@@ -55,6 +55,8 @@ class FakeDrivers : public DriverLauncher {
   int successors();                         // open requests with `successor`
   void KillProcess(const std::string& volume_id);
   void Hang(const std::string& volume_id);  // answers nothing any more
+  // Answers nobody before somebody waits so long.
+  void Occupy(const std::string& volume_id, absl::Duration time);
   // Every request fails from now on, and the process says so.
   void FailRequests(const std::string& volume_id, const std::string& why);
   // Of a volume, in the order of creation.

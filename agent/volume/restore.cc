@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attachments: what a new agent does with the ones of its predecessor.
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -21,8 +22,9 @@ using diskd::v1::ATTACHMENT_STATE_FAILED;
 constexpr absl::Duration kHandOverPoll = absl::Milliseconds(20);
 
 // OK: the process serves the volume.
-absl::Status CheckServing(DriverProcess& process, const std::string& volume_id) {
-  ASSIGN_OR_RETURN(const auto status, GetStatus(process));
+absl::Status CheckServing(DriverProcess& process, const std::string& volume_id,
+                          absl::Duration limit) {
+  ASSIGN_OR_RETURN(const auto status, GetStatus(process, limit));
   if (status.volume_id() != volume_id ||
       status.serving() == diskd::driver::v1::TRANSPORT_UNSPECIFIED) {
     return absl::FailedPreconditionError(
@@ -35,12 +37,19 @@ absl::Status CheckServing(DriverProcess& process, const std::string& volume_id) 
 // disk over at this very moment.
 size_t FindServing(const std::vector<std::unique_ptr<DriverProcess>>& processes,
                    const std::string& volume_id) {
+  const auto serves = [](const std::unique_ptr<DriverProcess>& process) {
+    return process->slot() != kLookSlot;
+  };
+  // One alone may be at a snapshot that the last agent has asked for, and answers after that.
+  const bool alone = std::count_if(processes.begin(), processes.end(), serves) < 2;
   const absl::Time deadline = absl::Now() + kHandOverLimit;
   for (;;) {
     for (size_t i = 0; i < processes.size(); ++i) {
-      if (CheckServing(*processes[i], volume_id).ok()) return i;
+      if (!serves(processes[i])) continue;
+      const absl::Duration limit = alone ? kServingFeatureLimit : kStatusLimit;
+      if (CheckServing(*processes[i], volume_id, limit).ok()) return i;
     }
-    if (processes.size() < 2 || absl::Now() >= deadline) return processes.size();
+    if (alone || absl::Now() >= deadline) return processes.size();
     absl::SleepFor(kHandOverPoll);
   }
 }

@@ -35,6 +35,14 @@ TEST_F(RestoreTest, RunningDriver_IsAdoptedAndStillSupervised) {
   EXPECT_EQ(node_.Leftovers(), "");
 }
 
+TEST_F(RestoreTest, DriverThatIsBusyWithASnapshot_IsWaitedFor) {
+  node_.StopAgent();
+  node_.drivers().Occupy(before_.id(), absl::Seconds(40));
+  ASSERT_TRUE(node_.StartAgent().ok());
+  EXPECT_EQ(Shown().state(), ATTACHMENT_STATE_ATTACHED) << Shown().message();
+  EXPECT_EQ(Shown().driver_pid(), before_.attachment().driver_pid());
+}
+
 TEST_F(RestoreTest, DriverThatDiedWithoutAgent_IsFailedAndCleanedUp) {
   node_.StopAgent();
   node_.drivers().KillProcess(before_.id());
