@@ -2,6 +2,7 @@
 #include "drivers/object/object_driver.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -221,6 +222,24 @@ TEST(ObjectDriver_Clone, LivesOnItsOwnAndLeavesNothing) {
   ExpectFirstBlock(clone, std::byte{3});
   ASSERT_TRUE(Definition().deprovision(clone).ok());
   EXPECT_EQ(ObjectsIn(dir), 0u);
+}
+
+TEST(ObjectDriver_Deprovision, StoreThatCantBeOpened_KeepsTheVolume) {
+  const sdk::TempDir dir;
+  const sdk::VolumeConfig config = Config(dir);
+  const std::string store = dir.path() + "/store";
+  ASSERT_TRUE(Definition().deprovision(config).ok()) << "never made";
+  ASSERT_TRUE(Definition().provision(config).ok());
+  ASSERT_EQ(chmod(store.c_str(), 0755), 0);
+  const absl::Status refused = Definition().deprovision(config);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  ASSERT_EQ(chmod(store.c_str(), 0700), 0);
+  ExpectFirstBlock(config, std::byte{0});
+  ASSERT_TRUE(Definition().deprovision(config).ok());
+  EXPECT_EQ(ObjectsIn(dir), 0u);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  std::filesystem::remove_all(store);
+  EXPECT_TRUE(Definition().deprovision(config).ok()) << "a directory that is gone has no volumes";
 }
 
 TEST(ObjectDriver_Resize, IsSeenByTheNextOpenAndUndoneByARollback) {

@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "base/errno_status.h"
 #include "base/fd.h"
@@ -169,6 +170,17 @@ absl::Status CreateHead(Store& store, const ObjectVolume& volume) {
                    " already: use existing=use to take it over with its data"));
 }
 
+// Whether the store may have something of the volume: not if it was never made, or the store's
+// directory is gone.
+bool MayBeThere(const sdk::VolumeConfig& config, const ObjectVolume& volume) {
+  const auto missing = [](const std::string& path) {
+    return access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+  };
+  absl::string_view url = volume.store.url;
+  return !missing(MarkPath(config)) &&
+         !(absl::ConsumePrefix(&url, "dir:") && missing(std::string(url)));
+}
+
 }  // namespace
 
 absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
@@ -268,11 +280,9 @@ absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
   if (!volume.use_existing) {
     const auto offline = OfflineVolumes::Open(volume);
-    // A directory that is gone has no volumes.
-    if (!offline.ok() && !absl::IsFailedPrecondition(offline.status()) &&
-        !absl::IsNotFound(offline.status())) {
-      return offline.status();
-    }
+    const bool lasting =
+        absl::IsFailedPrecondition(offline.status()) || absl::IsNotFound(offline.status());
+    if (!offline.ok() && (!lasting || MayBeThere(config, volume))) return offline.status();
     if (offline.ok()) {
       const std::optional<Uuid> origin = MarkedOrigin(config);
       RETURN_IF_ERROR((*offline)->Run<absl::Status>([&](Volumes& volumes, auto done) {
