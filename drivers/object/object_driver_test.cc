@@ -2,10 +2,13 @@
 #include "drivers/object/object_driver.h"
 
 #include <fcntl.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <sstream>
 
 #include "drivers/sdk/features.h"
 #include "drivers/sdk/testing/conformance.h"
@@ -240,6 +243,34 @@ TEST(ObjectDriver_Deprovision, StoreThatCantBeOpened_KeepsTheVolume) {
   ASSERT_TRUE(Definition().provision(config).ok());
   std::filesystem::remove_all(store);
   EXPECT_TRUE(Definition().deprovision(config).ok()) << "a directory that is gone has no volumes";
+}
+
+TEST(ObjectDriver_Fenced, RequestsThatFail_AreNotLoggedOneByOne) {
+  const sdk::TempDir dir;
+  const sdk::TempDir other_node;
+  sdk::VolumeConfig config = Config(dir);
+  config.parameters["durability"] = "remote";
+  ASSERT_TRUE(Definition().provision(config).ok());
+  auto driver = Definition().open(config);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  sdk::TestDisk disk(**driver);
+  ASSERT_TRUE(disk.Open().ok());
+  sdk::VolumeConfig other = config;
+  other.state_dir = other_node.path();
+  other.parameters["existing"] = "use";
+  ASSERT_TRUE(Definition().provision(other).ok());
+  ExpectFirstBlock(other, std::byte{0});
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  const std::vector<std::byte> data(4096);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(disk.Write(0, data, /*fua=*/true), EIO);
+  spdlog::set_default_logger(before);
+  int lines = 0;
+  for (size_t at = 0; (at = log.str().find("request at", at)) != std::string::npos; ++at) ++lines;
+  EXPECT_GE(lines, 1);
+  EXPECT_LE(lines, 10) << log.str();
 }
 
 TEST(ObjectDriver_Resize, IsSeenByTheNextOpenAndUndoneByARollback) {

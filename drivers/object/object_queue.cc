@@ -7,8 +7,10 @@
 
 #include <cerrno>
 
+#include "absl/time/clock.h"
 #include "base/errno_status.h"
 #include "base/log.h"
+#include "drivers/object/runtime/posting_store.h"
 
 namespace diskd::object {
 namespace {
@@ -74,6 +76,15 @@ void ObjectQueue::Outbox::Add(sdk::Request* request, int error) {
   }
 }
 
+void ObjectQueue::Outbox::Note(const sdk::Request& request, const absl::Status& status) {
+  ++failures;
+  const absl::Time now = absl::Now();
+  if (now < quiet_until) return;
+  SPDLOG_ERROR("request at {} of {} bytes ({} failed so far): {}", request.offset, request.length,
+               failures, status.ToString());
+  quiet_until = now + kLogInterval;
+}
+
 void ObjectQueue::Deliver() {
   uint64_t count = 0;
   while (read(outbox_->wake.get(), &count, sizeof count) < 0 && errno == EINTR) {
@@ -101,10 +112,7 @@ void ObjectQueue::CommitBatch() {
     for (sdk::Request* request : batch) {
       IoRequest io = ToIo(*request);
       io.done = [outbox, request](absl::Status status) {
-        if (!status.ok()) {
-          SPDLOG_ERROR("request at {} of {} bytes: {}", request->offset, request->length,
-                       status.ToString());
-        }
+        if (!status.ok()) outbox->Note(*request, status);
         outbox->Add(request, status.ok() ? 0 : EIO);
       };
       engine->Submit(std::move(io));

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/fd.h"
 #include "drivers/object/engine/engine.h"
 #include "drivers/object/runtime/engine_thread.h"
@@ -43,6 +44,10 @@ class ObjectQueue final : public sdk::Queue {
     absl::Mutex mutex;
     std::vector<std::pair<sdk::Request*, int>> answers ABSL_GUARDED_BY(mutex);
     void Add(sdk::Request* request, int error);
+    // Says what fails, now and then. On the engine's thread.
+    void Note(const sdk::Request& request, const absl::Status& status);
+    uint64_t failures = 0;
+    absl::Time quiet_until = absl::InfinitePast();
   };
   struct Wake : sdk::IoOperation {
     ObjectQueue* queue = nullptr;
