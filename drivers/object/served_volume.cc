@@ -254,6 +254,7 @@ absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
       {"store_read", fetched, "bytes"},
       {"write_amplification", written > 0 ? stored / written : 0, "ratio"},
       {"cache_hits", looked_up > 0 ? hits / looked_up : 0, "ratio"},
+      {"read_ahead", count(stats.blocks_read_ahead * kBlockBytes), "bytes"},
       {"cache_stored", count(stats.cache.stored * kBlockBytes), "bytes"},
       {"cache_restored", count(stats.cache.restored * kBlockBytes), "bytes"},
       {"cache_damaged", count(stats.cache.damaged), "blocks"},

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "drivers/object/engine/workers.h"
 #include "drivers/object/format/crc32c.h"
 
 namespace diskd::object {
@@ -13,50 +15,92 @@ namespace {
 constexpr int kCorruptTries = 6;
 // Blocks fetched by one GET.
 constexpr uint64_t kMaxGetBlocks = 1024;
-// Blocks that are here already and are fetched again rather than by two GETs around them.
+// Blocks that are fetched in vain rather than by two GETs around them.
 constexpr size_t kMaxGapBlocks = 16;
+// GETs of one Fetch() at the same time.
+constexpr int kParallelFetches = 8;
+
+// Blocks from the first to the last one.
+uint64_t Span(const std::vector<BlockLocation>& places) {
+  return places.back().block - places[0].block + uint64_t{1};
+}
 
 }  // namespace
+
+bool BlockReader::InOneGet(const BlockLocation& before, const BlockLocation& next) {
+  return next.stream == before.stream && next.sequence == before.sequence &&
+         next.block > before.block && next.block - uint64_t{before.block} <= kMaxGapBlocks;
+}
 
 Task<absl::Status> BlockReader::ReadRange(PagePointer root, Lba lba, uint64_t blocks,
                                           std::byte* into) {
   while (blocks > 0) {
-    const absl::StatusOr<uint64_t> got = co_await ReadTree(root, lba, blocks, into);
-    if (!got.ok()) co_return got.status();
-    lba += *got;
-    blocks -= *got;
-    into += *got * kBlockBytes;
+    absl::StatusOr<Run> run = co_await FindRun(root, lba, blocks);
+    if (!run.ok()) co_return run.status();
+    if (run->places.empty()) {
+      memset(into, 0, run->blocks * kBlockBytes);
+    } else {
+      CO_RETURN_IF_ERROR(co_await Read(Lane::kRead, std::move(run->places), into));
+    }
+    lba += run->blocks;
+    blocks -= run->blocks;
+    into += run->blocks * kBlockBytes;
   }
   co_return absl::OkStatus();
 }
 
-Task<absl::StatusOr<uint64_t>> BlockReader::ReadTree(PagePointer root, Lba lba, uint64_t limit,
-                                                     std::byte* into) {
-  std::vector<BlockLocation> places;
-  while (places.size() < std::min(limit, kMaxGetBlocks)) {
+Task<absl::StatusOr<BlockReader::Run>> BlockReader::FindRun(PagePointer root, Lba lba,
+                                                            uint64_t limit) {
+  Run run;
+  while (run.blocks < std::min(limit, kMaxGetBlocks)) {
     const absl::StatusOr<MapTree::Found> found =
-        co_await tree_->Find(root, lba + places.size(), limit - places.size());
+        co_await tree_->Find(root, lba + run.blocks, limit - run.blocks);
     if (!found.ok()) co_return found.status();
-    if (places.empty() && found->location.hole()) {
-      memset(into, 0, found->run * kBlockBytes);
-      co_return found->run;
-    }
+    if (run.blocks == 0 && found->location.hole()) co_return Run{found->run, {}};
     if (found->location.hole()) break;
-    if (!places.empty() && !found->location.Follows(places.back())) break;
-    places.push_back(found->location);
+    if (run.blocks > 0 && !InOneGet(run.places.back(), found->location)) break;
+    run.places.push_back(found->location);
+    ++run.blocks;
   }
-  const uint64_t run = places.size();
-  CO_RETURN_IF_ERROR(co_await Read(Lane::kRead, std::move(places), into));
   co_return run;
 }
 
-bool BlockReader::Good(absl::string_view data, const std::vector<BlockLocation>& places) const {
-  if (data.size() != places.size() * kBlockBytes) return false;
-  if (options_.sabotage == Sabotage::kNoCrcCheck) return true;
-  for (size_t i = 0; i < places.size(); ++i) {
-    if (Crc32c(data.substr(i * kBlockBytes, kBlockBytes)) != places[i].crc) return false;
+Task<absl::Status> BlockReader::Fetch(std::vector<BlockLocation> places) {
+  if (cache_ == nullptr) co_return absl::OkStatus();
+  const auto has = [this](const BlockLocation& place) { return cache_->Has(place); };
+  places.erase(std::remove_if(places.begin(), places.end(), has), places.end());
+  std::sort(places.begin(), places.end(), [](const BlockLocation& a, const BlockLocation& b) {
+    return std::tie(a.stream, a.sequence, a.block) < std::tie(b.stream, b.sequence, b.block);
+  });
+  Workers workers(scheduler_, kParallelFetches);
+  for (size_t begin = 0; begin < places.size();) {
+    size_t end = begin + 1;
+    while (end < places.size() && InOneGet(places[end - 1], places[end])) ++end;
+    co_await workers.Start(FetchRun({places.begin() + static_cast<ptrdiff_t>(begin),
+                                     places.begin() + static_cast<ptrdiff_t>(end)}));
+    begin = end;
   }
-  return true;
+  co_return co_await workers.Finish();
+}
+
+Task<absl::Status> BlockReader::FetchRun(std::vector<BlockLocation> places) {
+  std::vector<std::byte> data(places.size() * kBlockBytes);
+  CO_RETURN_IF_ERROR(co_await ReadStore(Lane::kRead, places, data.data()));
+  for (size_t i = 0; i < places.size(); ++i) {
+    co_await cache_->WaitForRoom();
+    cache_->Insert(places[i], data.data() + i * kBlockBytes);
+  }
+  co_return absl::OkStatus();
+}
+
+// `data`: everything from the first to the last one.
+bool BlockReader::Good(absl::string_view data, const std::vector<BlockLocation>& places) const {
+  if (data.size() != Span(places) * kBlockBytes) return false;
+  if (options_.sabotage == Sabotage::kNoCrcCheck) return true;
+  return std::all_of(places.begin(), places.end(), [&](const BlockLocation& place) {
+    const uint64_t at = place.block - places[0].block;
+    return Crc32c(data.substr(at * kBlockBytes, kBlockBytes)) == place.crc;
+  });
 }
 
 Task<absl::Status> BlockReader::Read(Lane lane, std::vector<BlockLocation> places,
@@ -72,7 +116,7 @@ Task<absl::Status> BlockReader::Read(Lane lane, std::vector<BlockLocation> place
       continue;
     }
     size_t end = begin + 1;  // behind the last one missing
-    for (size_t i = end; i < places.size() && i - end < kMaxGapBlocks; ++i) {
+    for (size_t i = end; i < places.size() && InOneGet(places[end - 1], places[i]); ++i) {
       if (!have[i]) end = i + 1;
     }
     CO_RETURN_IF_ERROR(co_await ReadStore(lane,
@@ -114,17 +158,17 @@ Task<absl::Status> BlockReader::ReadFrom(Lane lane, std::string name, Stream str
     if (!found.ok()) co_return found.status();
     index = *std::move(found);
   }
-  ByteRange range{places[0].block * uint64_t{kBlockBytes}, places.size() * kBlockBytes};
+  ByteRange range{places[0].block * uint64_t{kBlockBytes}, Span(places) * kBlockBytes};
   uint64_t first = 0;  // frame
   uint64_t last = 0;
   if (index->frame_blocks != 0) {
     const uint64_t header_blocks = index->header_bytes / kBlockBytes;
     if (places[0].block < header_blocks ||
-        places[0].block - header_blocks + places.size() > index->data_blocks) {
+        places[0].block - header_blocks + Span(places) > index->data_blocks) {
       co_return absl::DataLossError(absl::StrCat("object ", name, " has no such block"));
     }
     first = (places[0].block - header_blocks) / index->frame_blocks;
-    last = (places[0].block - header_blocks + places.size() - 1) / index->frame_blocks;
+    last = (places[0].block - header_blocks + Span(places) - 1) / index->frame_blocks;
     range.offset = index->header_bytes + index->Begin(first);
     range.length = index->ends[last] - index->Begin(first);
   }
@@ -139,13 +183,16 @@ Task<absl::Status> BlockReader::ReadFrom(Lane lane, std::string name, Stream str
       data = *std::move(unpacked);
     }
     if (!Good(data, places)) continue;
-    memcpy(into, data.data(), data.size());
+    for (size_t i = 0; i < places.size(); ++i) {
+      const uint64_t at = places[i].block - places[0].block;
+      memcpy(into + i * kBlockBytes, data.data() + at * kBlockBytes, kBlockBytes);
+    }
     co_return absl::OkStatus();
   }
   co_return absl::DataLossError(absl::StrCat("object ", name, " is damaged"));
 }
 
-// The blocks of `places` out of the frames they are in.
+// The blocks from the first to the last of `places` out of the frames they are in.
 absl::StatusOr<std::string> BlockReader::Unpack(const Index& index, const Stream& stream,
                                                 const std::vector<BlockLocation>& places,
                                                 absl::string_view stored, uint64_t first,
@@ -171,7 +218,7 @@ absl::StatusOr<std::string> BlockReader::Unpack(const Index& index, const Stream
   }
   const uint64_t skip =
       places[0].block - index.header_bytes / kBlockBytes - first * index.frame_blocks;
-  return data.substr(skip * kBlockBytes, places.size() * kBlockBytes);
+  return data.substr(skip * kBlockBytes, Span(places) * kBlockBytes);
 }
 
 Task<absl::StatusOr<std::shared_ptr<const BlockReader::Index>>> BlockReader::IndexOf(

@@ -25,17 +25,31 @@ namespace diskd::object {
 
 class BlockReader {
  public:
-  // `cache`: asked first, and given what guests read from the store; nullptr: none.
+  // `cache`: asked first, and given what guests read from the store; nullptr: none, and `scheduler`
+  // is not used.
   BlockReader(StoreClient* store, MapTree* tree, std::function<const Head&()> head,
-              const Options& options, ReadCache* cache = nullptr)
-      : store_(store), tree_(tree), head_(std::move(head)), options_(options), cache_(cache) {}
+              const Options& options, Scheduler* scheduler = nullptr, ReadCache* cache = nullptr)
+      : store_(store),
+        tree_(tree),
+        head_(std::move(head)),
+        options_(options),
+        scheduler_(scheduler),
+        cache_(cache) {}
 
-  // Blocks that follow each other in one object. DATA_LOSS: it is missing or damaged.
+  // Whether a block lies so close behind another one that a GET of both costs no more than two.
+  static bool InOneGet(const BlockLocation& before, const BlockLocation& next);
+
+  // Blocks of one object, each InOneGet of the one before. DATA_LOSS: it is missing or damaged.
   Task<absl::Status> Read(Lane lane, std::vector<BlockLocation> places, std::byte* into);
-  // The state of the disk that `root` names: as many of `limit` blocks as one request gives.
-  Task<absl::StatusOr<uint64_t>> ReadTree(PagePointer root, Lba lba, uint64_t limit,
-                                          std::byte* into);
-  // All of them.
+  // What the cache does not have of these, in any order, goes there.
+  Task<absl::Status> Fetch(std::vector<BlockLocation> places);
+  struct Run {
+    uint64_t blocks = 0;
+    std::vector<BlockLocation> places;  // for Read(); none: zeros
+  };
+  // Where the state of the disk that `root` names is: as many of `limit` blocks as Read() takes.
+  Task<absl::StatusOr<Run>> FindRun(PagePointer root, Lba lba, uint64_t limit);
+  // Reads that state.
   Task<absl::Status> ReadRange(PagePointer root, Lba lba, uint64_t blocks, std::byte* into);
   // How many blocks of data an object has.
   Task<absl::StatusOr<uint64_t>> DataBlocks(Lane lane, Stream stream, uint32_t sequence);
@@ -56,6 +70,7 @@ class BlockReader {
     std::shared_ptr<const Index> index;
     std::list<Key>::iterator age;
   };
+  Task<absl::Status> FetchRun(std::vector<BlockLocation> places);
   Task<absl::Status> ReadStore(Lane lane, std::vector<BlockLocation> places, std::byte* into);
   Task<absl::Status> ReadFrom(Lane lane, std::string name, Stream stream,
                               std::vector<BlockLocation> places, std::byte* into);
@@ -72,6 +87,7 @@ class BlockReader {
   MapTree* const tree_;
   const std::function<const Head&()> head_;
   const Options& options_;
+  Scheduler* const scheduler_;
   ReadCache* const cache_;
   absl::flat_hash_map<Key, Cached> indexes_;
   std::list<Key> ages_;  // the least recently used last

@@ -20,11 +20,14 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
           &store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
       cache_(environment.cache, environment.scheduler, volume, options_),
       blocks_(
-          &store_, &tree_, [this]() -> const Head& { return head_.head(); }, options_, &cache_),
+          &store_, &tree_, [this]() -> const Head& { return head_.head(); }, options_,
+          environment.scheduler, &cache_),
+      read_ahead_(options_.read_ahead_blocks),
       log_(environment.log, environment.scheduler, options_, &readers_,
            {[this](const LogRecord& record) { OnWritten(record); },
             [this](absl::Status status) { Fail(status); }, [this] { upload_work_.Notify(); }}),
       upload_work_(environment.scheduler),
+      ahead_done_(environment.scheduler),
       progress_(environment.scheduler),
       checkpoint_mutex_(environment.scheduler),
       collect_mutex_(environment.scheduler) {}

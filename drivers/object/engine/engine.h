@@ -13,6 +13,7 @@
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@
 #include "drivers/object/engine/map_tree.h"
 #include "drivers/object/engine/map_writer.h"
 #include "drivers/object/engine/options.h"
+#include "drivers/object/engine/read_ahead.h"
 #include "drivers/object/engine/read_barrier.h"
 #include "drivers/object/engine/read_cache.h"
 #include "drivers/object/engine/store_client.h"
@@ -72,6 +74,7 @@ struct EngineStats {
   uint64_t checkpoints = 0;
   uint64_t objects_deleted = 0;
   uint64_t blocks_moved = 0;
+  uint64_t blocks_read_ahead = 0;
   uint64_t map_entries = 0;        // held in memory
   uint64_t packed_data_bytes = 0;  // of uploaded objects, before packing...
   uint64_t stored_data_bytes = 0;  // ...and after it
@@ -168,7 +171,17 @@ class Engine {
   Task<absl::Status> RollBackTo(uint64_t id);
 
   // read.cc
+  struct Place {
+    enum Kind { kZeros, kLog, kObject, kTree } kind;
+    uint64_t run;
+    const BlockMap<BlockLocation>* map;  // kObject
+  };
   Task<void> Read(IoRequest request);
+  Place LookUp(Lba lba, uint64_t limit) const;
+  Task<absl::StatusOr<BlockReader::Run>> StoredRun(Place place, Lba lba);
+  void StartReadAhead(Lba lba, uint64_t blocks);
+  bool FetchedAhead(Lba lba, uint64_t blocks) const;
+  Task<void> FetchAhead(std::list<ReadAhead::Range>::iterator range);
   Task<absl::Status> ReadRange(Lba lba, uint64_t blocks, std::byte* into);
   Task<absl::Status> ReadLog(std::vector<LogBlock> places, std::byte* into);
   std::vector<LogBlock> LogRun(Lba lba, uint64_t limit) const;
@@ -192,6 +205,8 @@ class Engine {
   MapTree tree_;
   ReadCache cache_;
   BlockReader blocks_;
+  ReadAhead read_ahead_;
+  std::list<ReadAhead::Range> ahead_;  // being fetched
   WriteLog log_;
 
   EngineState state_ = EngineState::kOpening;
@@ -222,6 +237,7 @@ class Engine {
 
   EngineStats stats_;
   Signal upload_work_;
+  Signal ahead_done_;
   Signal progress_;  // an upload was applied, or the engine has failed
   Mutex checkpoint_mutex_;
   Mutex collect_mutex_;

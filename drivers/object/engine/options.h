@@ -48,6 +48,8 @@ struct Options {
   uint64_t map_object_bytes = 8 << 20;
   uint64_t page_cache_bytes = 8 << 20;
   uint64_t index_cache_bytes = 4 << 20;  // of packed objects
+  // Fetched into the read cache before reads that follow each other, at most; 0: never.
+  uint64_t read_ahead_blocks = 1024;
   // Of the read cache's file, with the header: what is written to it at once.
   uint32_t cache_segment_blocks = 128;
   // Written data kept in memory for reads and uploads; older data is read from the log.

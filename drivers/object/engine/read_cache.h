@@ -52,6 +52,9 @@ class ReadCache {
   // Reads those of `places` that it has to `into` and sets their `have`.
   Task<void> Read(const std::vector<BlockLocation>& places, std::byte* into,
                   std::vector<bool>& have);
+  bool Has(const BlockLocation& place) const {
+    return enabled() && index_.Find(CacheIndex::KeyOf(place)).has_value();
+  }
   // Takes a block in if there is room at once. `crc` of `place` is the block's.
   void Insert(const BlockLocation& place, const std::byte* block);
   // Until Insert has room, or there is no cache (any more).

@@ -24,6 +24,7 @@ void Coverage::Add(const Coverage& other) {
   diffs += other.diffs;
   packed_bytes += other.packed_bytes;
   stored_bytes += other.stored_bytes;
+  read_ahead += other.read_ahead;
   cache_hits += other.cache_hits;
   cache_restored += other.cache_restored;
   cache_damaged += other.cache_damaged;

@@ -26,6 +26,7 @@ struct Coverage {
   uint64_t packed_bytes = 0;
   uint64_t stored_bytes = 0;
   uint64_t cache_hits = 0;
+  uint64_t read_ahead = 0;      // blocks
   uint64_t cache_restored = 0;  // blocks found in a cache at its opening...
   uint64_t cache_damaged = 0;   // ...and not there any more when they were read
   uint64_t changed_blocks = 0;  // between the two states of a diff

@@ -138,8 +138,8 @@ int main(int argc, char** argv) {
       covered.damages, covered.damages_found);
   printf("covered: %lu MiB of data, %lu MiB as stored\n", covered.packed_bytes >> 20,
          covered.stored_bytes >> 20);
-  printf("covered: %lu cache hits, %lu blocks found in caches, %lu damaged ones\n",
-         covered.cache_hits, covered.cache_restored, covered.cache_damaged);
+  printf("covered: %lu cache hits, %lu blocks found in caches, %lu damaged ones, %lu read ahead\n",
+         covered.cache_hits, covered.cache_restored, covered.cache_damaged, covered.read_ahead);
   if (planted > 0) {
     printf("further planted %d/%d\n", more_caught, kAllDefects - kDefects);
   }

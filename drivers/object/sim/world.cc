@@ -54,6 +54,7 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
   if (random_.Chance(0.4)) options_.zstd_level = 1;
   if (shared_->encrypted) options_.key = kSimKey;
   if (random_.Chance(0.5)) options_.index_cache_bytes = random_.Between(0, 2000);
+  options_.read_ahead_blocks = random_.Between(0, 64);
   options_.cache_segment_blocks = static_cast<uint32_t>(random_.Between(2, 8));
 }
 
@@ -317,6 +318,7 @@ void World::EndRound(End end) {
   coverage_.packed_bytes += stats.packed_data_bytes;
   coverage_.stored_bytes += stats.stored_data_bytes;
   coverage_.cache_hits += stats.cache.hits;
+  coverage_.read_ahead += stats.blocks_read_ahead;
   coverage_.cache_restored += stats.cache.restored;
   coverage_.cache_damaged += stats.cache.damaged;
   const std::shared_ptr<SimDisk> disk = node_->disk();

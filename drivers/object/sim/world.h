@@ -139,6 +139,7 @@ class World {
   bool taking_over_ = false;
   uint64_t session_ = 0;  // +1 whenever the owner changes: older answers mean nothing
   uint64_t in_flight_ = 0;
+  Lba next_read_ = 0;      // where reads in order go on
   uint64_t flushed_ = 0;   // covered by an answered flush: survives a power cut
   uint64_t uploaded_ = 0;  // in the store, as the engine says: survives the loss of the log
   std::vector<SnapshotRecord> snapshots_;

@@ -77,7 +77,11 @@ void World::SubmitFlush() {
 
 void World::SubmitRead() {
   const uint64_t blocks = random_.Between(1, std::min<uint64_t>(size_blocks_, 12));
-  const Lba lba = random_.Below(size_blocks_ - blocks + 1);
+  // Some follow each other.
+  const Lba lba = random_.Chance(0.6) && next_read_ + blocks <= size_blocks_
+                      ? next_read_
+                      : random_.Below(size_blocks_ - blocks + 1);
+  next_read_ = lba + blocks;
   auto buffer = std::make_shared<AlignedBuffer>(blocks);
   ++in_flight_;
   node_->engine().Submit(
