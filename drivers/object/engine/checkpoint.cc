@@ -56,7 +56,8 @@ Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* 
   const Moves moves = std::exchange(moves_, {});
   objects_since_checkpoint_ = 0;
   if (roll_back_to == nullptr) {
-    MapWriter writer(&tree_, &store_, stream_, &next_side_, head_.head().fanout_bits, options_);
+    MapWriter writer(&tree_, &store_, environment_.scheduler, stream_, &next_side_,
+                     head_.head().fanout_bits, options_);
     absl::StatusOr<PagePointer> root =
         co_await writer.Merge(root_, head_.head().size_blocks, frozen_, moves);
     if (!root.ok()) {

@@ -203,8 +203,8 @@ Task<absl::Status> Copy::Store(std::vector<Lba> lbas, std::string blocks) {
 }
 
 Task<absl::Status> Copy::Record(Lba done, bool last) {
-  MapWriter writer(&target_tree_, to_.store, stream_, &next_side_, target_.head().fanout_bits,
-                   *to_.options);
+  MapWriter writer(&target_tree_, to_.store, scheduler_, stream_, &next_side_,
+                   target_.head().fanout_bits, *to_.options);
   const Moves none;
   const BlockMap<BlockLocation> changes = std::exchange(changes_, {});
   const absl::StatusOr<PagePointer> root =

@@ -227,6 +227,7 @@ EngineStats Engine::stats() const {
     stats.upload_lag = environment_.scheduler->Now() - uncut->appended;
   }
   stats.map_entries = overlay_.size() + delta_.size() + frozen_.size();
+  stats.map_cache_bytes = tree_.cached_bytes();
   stats.store = store_.counters();
   stats.cache = cache_.counters();
   return stats;

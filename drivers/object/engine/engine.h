@@ -76,6 +76,7 @@ struct EngineStats {
   uint64_t blocks_moved = 0;
   uint64_t blocks_read_ahead = 0;
   uint64_t map_entries = 0;        // held in memory
+  uint64_t map_cache_bytes = 0;    // pages of the tree
   uint64_t packed_data_bytes = 0;  // of uploaded objects, before packing...
   uint64_t stored_data_bytes = 0;  // ...and after it
   StoreCounters store;
@@ -141,6 +142,9 @@ class Engine {
   Task<absl::StatusOr<std::optional<LogSuperblock>>> TakeOver();
   Task<absl::Status> RollForward();
   Task<absl::Status> RollStream(Stream stream, uint32_t from);
+  Task<absl::Status> FetchHeader(Stream stream, uint32_t sequence,
+                                 absl::StatusOr<ObjectHeader>* into);
+  Task<absl::StatusOr<ObjectHeader>> CreateSeal(Stream stream, uint32_t sequence);
   Task<absl::Status> CheckNothingLost(Stream stream, uint32_t end);
   absl::Status ApplyRolled(const Stream& stream, const ObjectHeader& header);
   Task<absl::Status> ReplayLog(LogSuperblock superblock);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "drivers/object/engine/workers.h"
 #include "drivers/object/format/crc32c.h"
 
 namespace diskd::object {
@@ -26,13 +27,14 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Merge(PagePointer root, uint64_t si
     if (!page.ok()) co_return page.status();
     level = std::max(level, (*page)->level);
   }
-  absl::StatusOr<PagePointer> result = co_await Node(root, level, 0);
+  absl::StatusOr<PagePointer> result = co_await Node(root, level, 0, nullptr);
   if (!result.ok()) co_return result.status();
   CO_RETURN_IF_ERROR(co_await PutObject());
   co_return *result;
 }
 
-Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level, uint64_t index) {
+Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level, uint64_t index,
+                                                  PagePtr loaded) {
   MapPage page;
   page.level = level;
   page.fanout_bits = fanout_bits_;
@@ -45,16 +47,14 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level
   }
   bool changed = false;
   if (!old.hole()) {
-    const absl::StatusOr<std::shared_ptr<const MapPage>> loaded =
-        co_await tree_->Load(Lane::kUpload, old);
-    if (!loaded.ok()) co_return loaded.status();
-    if ((*loaded)->level == level) {
-      page = **loaded;
+    if (loaded == nullptr) CO_RETURN_IF_ERROR(co_await LoadChild(old, &loaded));
+    if (loaded->level == level) {
+      page = *loaded;
     } else {
       // The volume has grown: the old root becomes the first child, on its own level.
       PagePointer child = old;
-      if ((*loaded)->level + 1 < level) {
-        const absl::StatusOr<PagePointer> raised = co_await Node(old, level - 1, 0);
+      if (loaded->level + 1 < level) {
+        const absl::StatusOr<PagePointer> raised = co_await Node(old, level - 1, 0, loaded);
         if (!raised.ok()) co_return raised.status();
         child = *raised;
       }
@@ -100,28 +100,53 @@ bool MapWriter::ApplyToLeaf(MapPage& page, Lba first) {
 
 Task<absl::StatusOr<bool>> MapWriter::ApplyToInner(MapPage& page, Lba first) {
   bool changed = false;
-  const uint64_t child = PageSpan(fanout_bits_, page.level - 1);
-  for (size_t slot = 0; slot < page.pages.size(); ++slot) {
-    const Lba begin = first + slot * child;
-    const auto it = changes_.FirstBehind(begin);
-    if (it == changes_.end()) break;
-    if (it->first >= begin + child) {
-      slot = std::min<uint64_t>((it->first - first) / child, page.pages.size()) - 1;
-      continue;
+  const uint64_t span = PageSpan(fanout_bits_, page.level - 1);
+  for (size_t slot = 0; slot < page.pages.size();) {
+    std::vector<Child> children;
+    for (; slot < page.pages.size() && children.size() < kPagesAtOnce; ++slot) {
+      const Lba begin = first + slot * span;
+      const auto it = changes_.FirstBehind(begin);
+      if (it == changes_.end()) {
+        slot = page.pages.size();
+        break;
+      }
+      if (it->first >= begin + span) {
+        slot = std::min<uint64_t>((it->first - first) / span, page.pages.size()) - 1;
+        continue;
+      }
+      if (it->second.zero && it->first <= begin && it->first + it->second.blocks >= begin + span) {
+        changed |= !page.pages[slot].hole();
+        page.pages[slot] = {};
+      } else {
+        children.push_back({slot, nullptr});
+      }
     }
-    PagePointer next;
-    const bool all_zero =
-        it->second.zero && it->first <= begin && it->first + it->second.blocks >= begin + child;
-    if (!all_zero) {
-      absl::StatusOr<PagePointer> merged =
-          co_await Node(page.pages[slot], page.level - 1, begin / child);
+    CO_RETURN_IF_ERROR(co_await LoadChildren(page, children));
+    for (Child& child : children) {
+      PagePointer& pointer = page.pages[child.slot];
+      const absl::StatusOr<PagePointer> merged = co_await Node(
+          pointer, page.level - 1, first / span + child.slot, std::move(child.loaded));
       if (!merged.ok()) co_return merged.status();
-      next = *merged;
+      changed |= *merged != pointer;
+      pointer = *merged;
     }
-    changed |= next != page.pages[slot];
-    page.pages[slot] = next;
   }
   co_return changed;
+}
+
+Task<absl::Status> MapWriter::LoadChildren(const MapPage& page, std::vector<Child>& children) {
+  Workers workers(scheduler_, kPagesAtOnce);
+  for (Child& child : children) {
+    if (page.pages[child.slot].hole()) continue;
+    co_await workers.Start(LoadChild(page.pages[child.slot], &child.loaded));
+  }
+  co_return co_await workers.Finish();
+}
+
+Task<absl::Status> MapWriter::LoadChild(PagePointer pointer, PagePtr* into) {
+  absl::StatusOr<PagePtr> page = co_await tree_->Load(Lane::kUpload, pointer);
+  if (page.ok()) *into = *std::move(page);
+  co_return page.status();
 }
 
 Task<absl::StatusOr<PagePointer>> MapWriter::Emit(const MapPage& page) {

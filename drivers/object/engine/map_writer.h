@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Writing the map: merges changes into the tree of a root and stores the new pages; what has not
-// changed is shared with the old tree. Memory: one path of pages and one map object.
+// changed is shared with the old tree. Old pages are fetched side by side. Memory: one path of
+// pages, kPagesAtOnce old ones on each level of it, and one map object.
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_MAP_WRITER_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_MAP_WRITER_H_
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
@@ -26,11 +29,12 @@ using Moves = absl::btree_map<Lba, Move>;
 
 class MapWriter {
  public:
-  // New pages go to objects of `stream`, numbered from *next_side on.
-  MapWriter(MapTree* tree, StoreClient* store, const Stream& stream, uint32_t* next_side,
-            uint8_t fanout_bits, const Options& options)
+  // All outlive it. New pages go to objects of `stream`, numbered from *next_side on.
+  MapWriter(MapTree* tree, StoreClient* store, Scheduler* scheduler, const Stream& stream,
+            uint32_t* next_side, uint8_t fanout_bits, const Options& options)
       : tree_(tree),
         store_(store),
+        scheduler_(scheduler),
         stream_(stream),
         next_side_(next_side),
         fanout_bits_(fanout_bits),
@@ -41,20 +45,32 @@ class MapWriter {
                                           const BlockMap<BlockLocation>& changes,
                                           const Moves& moves);
 
+  static constexpr size_t kPagesAtOnce = 16;
+
  private:
+  using PagePtr = std::shared_ptr<const MapPage>;
   struct Change {
     BlockLocation to;
     bool conditional = false;
     BlockLocation from;
   };
-  Task<absl::StatusOr<PagePointer>> Node(PagePointer old, uint8_t level, uint64_t index);
+  // `loaded`: the old page if it was fetched already.
+  Task<absl::StatusOr<PagePointer>> Node(PagePointer old, uint8_t level, uint64_t index,
+                                         PagePtr loaded);
   bool ApplyToLeaf(MapPage& page, Lba first);
+  struct Child {  // of an inner page, to be merged
+    size_t slot;
+    PagePtr loaded;
+  };
   Task<absl::StatusOr<bool>> ApplyToInner(MapPage& page, Lba first);
+  Task<absl::Status> LoadChildren(const MapPage& page, std::vector<Child>& children);
+  Task<absl::Status> LoadChild(PagePointer pointer, PagePtr* into);
   Task<absl::StatusOr<PagePointer>> Emit(const MapPage& page);
   Task<absl::Status> PutObject();
 
   MapTree* const tree_;
   StoreClient* const store_;
+  Scheduler* const scheduler_;
   const Stream stream_;
   uint32_t* const next_side_;
   const uint8_t fanout_bits_;

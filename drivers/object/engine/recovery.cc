@@ -7,12 +7,14 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "drivers/object/engine/engine.h"
+#include "drivers/object/engine/workers.h"
 
 namespace diskd::object {
 namespace {
 
 // Objects behind a stream's end that are looked at for proof of a lost one.
 constexpr int kOrphansLookedAt = 8;
+constexpr uint32_t kHeadersAtOnce = 32;
 
 absl::Status CheckLive(const Head& head) {
   switch (head.state) {
@@ -122,28 +124,49 @@ Task<absl::Status> Engine::RollForward() {
   co_return absl::OkStatus();
 }
 
+// Headers are fetched side by side, twice as many each time: few in vain behind the end.
 Task<absl::Status> Engine::RollStream(Stream stream, uint32_t from) {
-  for (uint32_t sequence = from;; ++sequence) {
-    absl::StatusOr<ObjectHeader> header =
-        co_await store_.GetHeader(Lane::kRead, stream.volume, stream.epoch, stream.nonce, sequence);
-    if (absl::IsNotFound(header.status())) {
-      if (options_.sabotage == Sabotage::kSealSkipped) co_return absl::OkStatus();
-      ObjectHeader seal;
-      seal.kind = ObjectKind::kSeal;
-      seal.volume = stream.volume;
-      seal.epoch = stream.epoch;
-      seal.nonce = stream.nonce;
-      seal.sequence = sequence;
-      header = co_await store_.Create(
-          Lane::kUpload, seal, std::make_shared<const std::string>(EncodeObjectHeader(seal)));
+  uint32_t sequence = from;
+  for (uint32_t count = 1;; count = std::min(2 * count, kHeadersAtOnce)) {
+    std::vector<absl::StatusOr<ObjectHeader>> headers(count, absl::UnknownError(""));
+    Workers workers(environment_.scheduler, kHeadersAtOnce);
+    for (uint32_t i = 0; i < count; ++i) {
+      co_await workers.Start(FetchHeader(stream, sequence + i, &headers[i]));
     }
-    if (!header.ok()) co_return header.status();
-    if (header->kind == ObjectKind::kSeal) {
-      ends_[stream.id] = sequence;
-      co_return co_await CheckNothingLost(stream, sequence);
+    (void)co_await workers.Finish();
+    for (absl::StatusOr<ObjectHeader>& header : headers) {
+      if (absl::IsNotFound(header.status())) {
+        if (options_.sabotage == Sabotage::kSealSkipped) co_return absl::OkStatus();
+        header = co_await CreateSeal(stream, sequence);
+      }
+      if (!header.ok()) co_return header.status();
+      if (header->kind == ObjectKind::kSeal) {
+        ends_[stream.id] = sequence;
+        co_return co_await CheckNothingLost(stream, sequence);
+      }
+      CO_RETURN_IF_ERROR(ApplyRolled(stream, *header));
+      ++sequence;
     }
-    CO_RETURN_IF_ERROR(ApplyRolled(stream, *header));
   }
+}
+
+Task<absl::Status> Engine::FetchHeader(Stream stream, uint32_t sequence,
+                                       absl::StatusOr<ObjectHeader>* into) {
+  *into =
+      co_await store_.GetHeader(Lane::kRead, stream.volume, stream.epoch, stream.nonce, sequence);
+  co_return absl::OkStatus();
+}
+
+// What is there after it: the seal, or an object that was faster.
+Task<absl::StatusOr<ObjectHeader>> Engine::CreateSeal(Stream stream, uint32_t sequence) {
+  ObjectHeader seal;
+  seal.kind = ObjectKind::kSeal;
+  seal.volume = stream.volume;
+  seal.epoch = stream.epoch;
+  seal.nonce = stream.nonce;
+  seal.sequence = sequence;
+  co_return co_await store_.Create(Lane::kUpload, seal,
+                                   std::make_shared<const std::string>(EncodeObjectHeader(seal)));
 }
 
 // The owner made each object after it knew which earlier ones were stored. One of those, behind

@@ -16,6 +16,7 @@ constexpr uint64_t kLatestMicros = 60'000'000;
 }  // namespace
 
 absl::Duration SimStore::Latency() {
+  if (latency > absl::ZeroDuration()) return latency;
   if (scheduler_->Chance(0.05)) return scheduler_->Micros(10'000, 2'000'000);
   return scheduler_->Micros(500, 20'000);
 }
@@ -42,6 +43,8 @@ absl::StatusOr<Etag> SimStore::Apply(const std::string& name,
 
 void SimStore::Put(Lane, const std::string& name, std::shared_ptr<const std::string> body,
                    PutCondition condition, PutDone done) {
+  ++requests.puts;
+  requests.put_bytes += body->size();
   scheduler_->After(Latency(), [=, this] {
     absl::StatusOr<Etag> reply = Etag();
     if (const absl::Status out = Out(); !out.ok()) {
@@ -78,6 +81,7 @@ GetResult SimStore::Read(const Object& object, std::optional<ByteRange> range) {
 }
 
 void SimStore::Get(Lane, const std::string& name, std::optional<ByteRange> range, GetDone done) {
+  ++requests.gets;
   scheduler_->After(Latency(), [=, this] {
     absl::StatusOr<GetResult> reply = absl::NotFoundError(name);
     const absl::Status out = Out();
@@ -95,6 +99,7 @@ void SimStore::Get(Lane, const std::string& name, std::optional<ByteRange> range
 }
 
 void SimStore::Head(Lane lane, const std::string& name, HeadDone done) {
+  ++requests.others;
   Get(lane, name, std::nullopt, [done](absl::StatusOr<GetResult> got) {
     if (!got.ok()) return done(got.status());
     done(HeadResult{got->etag, got->object_bytes});
@@ -102,6 +107,7 @@ void SimStore::Head(Lane lane, const std::string& name, HeadDone done) {
 }
 
 void SimStore::List(Lane, const std::string& prefix, const std::string& after, ListDone done) {
+  ++requests.others;
   scheduler_->After(Latency(), [=, this] {
     absl::StatusOr<ListResult> reply = ListResult{};
     if (const absl::Status out = Out(); !out.ok()) {
@@ -133,6 +139,7 @@ void SimStore::List(Lane, const std::string& prefix, const std::string& after, L
 }
 
 void SimStore::Delete(Lane, const std::string& name, DeleteDone done) {
+  ++requests.others;
   scheduler_->After(Latency(), [=, this] {
     const auto apply = [=, this] {
       const auto it = objects_.find(name);

@@ -39,6 +39,23 @@ class SimStore final : public Store {
   void Delete(Lane lane, const std::string& name, DeleteDone done) override;
 
   StoreFaults faults;
+  // Of each way; zero: random ones.
+  absl::Duration latency;
+  // That were made, successful or not.
+  struct Requests {
+    uint64_t puts = 0;
+    uint64_t put_bytes = 0;
+    uint64_t gets = 0;
+    uint64_t others = 0;
+    uint64_t all() const { return puts + gets + others; }
+  };
+  Requests requests;
+  // Of all objects.
+  uint64_t StoredBytes() const {
+    uint64_t bytes = 0;
+    for (const auto& [name, object] : objects_) bytes += object.body->size();
+    return bytes;
+  }
   // Until then every request fails: with UNAVAILABLE, or PERMISSION_DENIED.
   void Outage(absl::Duration length, bool refused) {
     out_until_ = scheduler_->Now() + length;
