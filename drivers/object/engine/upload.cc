@@ -29,12 +29,19 @@ void Engine::ArmUploadTimer() {
   if (upload_timer_ || oldest == nullptr) return;
   upload_timer_ = true;
   const absl::Duration age = environment_.scheduler->Now() - oldest->appended;
-  environment_.scheduler->After(std::max(absl::ZeroDuration(), options_.upload_delay - age),
-                                [this, alive = std::weak_ptr<bool>(alive_)] {
-                                  if (alive.expired()) return;
-                                  upload_timer_ = false;
-                                  upload_work_.Notify();
-                                });
+  environment_.scheduler->After(
+      std::max(absl::ZeroDuration(), options_.upload_delay - age),
+      [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (alive.expired()) return;
+        upload_timer_ = false;
+        // What it was armed for may be uploaded long since.
+        const LogRecord* next = log_.Find(cut_lsn_);
+        if (next != nullptr &&
+            environment_.scheduler->Now() - next->appended < options_.upload_delay) {
+          ArmUploadTimer();
+        }
+        upload_work_.Notify();
+      });
 }
 
 bool Engine::CutNow() const {
@@ -42,6 +49,7 @@ bool Engine::CutNow() const {
   if (objects_since_checkpoint_ >= kCheckpointLag * options_.checkpoint_objects) return false;
   const LogRecord* oldest = log_.Find(cut_lsn_);
   if (oldest->first_sequence <= urgent_sequence_ || log_.full()) return true;
+  if (log_.throttled() && uploading_.empty()) return true;
   if (environment_.scheduler->Now() - oldest->appended >= options_.upload_delay) return true;
   const LogRecord* newest = log_.Find(log_.written_lsn());
   return (newest->position - oldest->position) * kBlockBytes >= options_.object_bytes;

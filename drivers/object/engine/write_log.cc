@@ -14,6 +14,8 @@ namespace {
 constexpr int kMaxRecordsInFlight = 2;
 // The superblock moves when so much of the ring can be given back.
 constexpr uint64_t kAdvanceFraction = 8;
+// ...and of so much while writes are slowed down.
+constexpr uint64_t kThrottledAdvanceFraction = 32;
 // A record takes at most this part of the ring, unless a single write is larger.
 constexpr uint64_t kRecordFraction = 4;
 
@@ -44,6 +46,9 @@ void WriteLog::Begin(uint64_t epoch, WriteSequence next, WriteSequence uploaded)
   written_lsn_ = next_lsn_ - 1;
   written_sequence_ = next - 1;
   released_ = uploaded;
+  released_lsn_ = first_lsn() - 1;
+  released_end_ = start_;
+  CountReleased();
 }
 
 void WriteLog::Append(const LogOp& op, const std::byte* data, bool fua, Done done) {
@@ -55,8 +60,37 @@ void WriteLog::Append(const LogOp& op, const std::byte* data, bool fua, Done don
 
 void WriteLog::Pump() {
   while (failure_.ok() && !pending_.empty() && in_flight_ < kMaxRecordsInFlight) {
-    if (!BuildRecord()) return;
+    if (!MayGoOn() || !BuildRecord()) return;
   }
+}
+
+bool WriteLog::MayGoOn() {
+  const absl::Duration wait = next_record_ - scheduler_->Now();
+  if (wait <= absl::ZeroDuration()) return true;
+  if (!pump_later_) {
+    pump_later_ = true;
+    scheduler_->After(wait, [this, alive = std::weak_ptr<bool>(alive_)] {
+      if (alive.expired()) return;
+      pump_later_ = false;
+      Pump();
+    });
+  }
+  return false;
+}
+
+double WriteLog::Fill() const {
+  return static_cast<double>(head_ - std::min(head_, released_end_)) /
+         static_cast<double>(ring_blocks_);
+}
+
+void WriteLog::CountReleased() {
+  const uint64_t before = released_end_;
+  for (const LogRecord* next = Find(released_lsn_ + 1);
+       next != nullptr && next->last_sequence() <= released_; next = Find(released_lsn_ + 1)) {
+    released_lsn_ = next->lsn;
+    released_end_ = next->position + next->blocks;
+  }
+  throttle_.OnDrained((released_end_ - before) * kBlockBytes, scheduler_->Now());
 }
 
 bool WriteLog::BuildRecord() {
@@ -94,6 +128,8 @@ bool WriteLog::BuildRecord() {
   Fill(record, waiting.ops);
   last_crc_ = record.crc;
   head_ = place + blocks;
+  next_record_ =
+      record.appended + throttle_.PauseAfter(blocks * kBlockBytes, Fill(), record.appended);
   ++in_flight_;
   retained_bytes_ += record.buffer.bytes();
   waiting_.push_back(std::move(waiting));
@@ -227,18 +263,21 @@ void WriteLog::Fail(const absl::Status& status) {
 
 void WriteLog::Release(WriteSequence uploaded) {
   released_ = std::max(released_, uploaded);
+  CountReleased();
   MaybeAdvance();
 }
 
 void WriteLog::MaybeAdvance() {
   if (advancing_ || !failure_.ok() || records_.empty()) return;
+  const uint64_t worthwhile =
+      ring_blocks_ / (throttled() ? kThrottledAdvanceFraction : kAdvanceFraction);
   uint64_t blocks = 0;
   for (const LogRecord& record : records_) {
     if (record.last_sequence() > released_ || record.lsn > written_lsn_) break;
     blocks = record.position + record.blocks - start_;
-    if (blocks >= ring_blocks_ / kAdvanceFraction) break;
+    if (blocks >= worthwhile) break;
   }
-  if (blocks == 0 || (!full_ && blocks < ring_blocks_ / kAdvanceFraction)) return;
+  if (blocks == 0 || (!full_ && blocks < worthwhile)) return;
   advancing_ = true;
   tasks_.Spawn(Advance());
 }

@@ -4,7 +4,8 @@
 // order when their record, and every earlier one, is written; flushes when the device has flushed
 // after that. Concurrent writes share records, concurrent flushes share device flushes.
 //
-// Space is given back by Release() when writes are in the store; the ring never overwrites a
+// The more of it is not in the store, the slower it takes writes (Throttle); when it is full, they
+// wait. Space is given back by Release() when writes are in the store; the ring never overwrites a
 // record that the superblock on the device still counts.
 //
 // Scheduler's thread only. After a failed device write or flush the log is dead: everything in it
@@ -23,6 +24,7 @@
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/read_barrier.h"
 #include "drivers/object/engine/task.h"
+#include "drivers/object/engine/throttle.h"
 #include "drivers/object/env/log_device.h"
 #include "drivers/object/env/scheduler.h"
 #include "drivers/object/format/log_record.h"
@@ -104,6 +106,8 @@ class WriteLog {
   uint64_t used_blocks() const { return head_ - start_; }
   uint64_t ring_blocks() const { return ring_blocks_; }
   bool full() const { return full_; }
+  // Whether writes are slowed down because the store is too slow.
+  bool throttled() const { return Throttle::Pressure(Fill()) > 0; }
 
  private:
   struct PendingOp {
@@ -132,6 +136,9 @@ class WriteLog {
   void StartFlush();
   void AnswerFlushed();
   void MaybeAdvance();
+  bool MayGoOn();
+  double Fill() const;
+  void CountReleased();
   Task<void> Advance();
   Task<absl::Status> WriteSuperblock(const LogSuperblock& superblock);
   Task<absl::StatusOr<LogRecord>> ReadRecord(Window& window, uint64_t position);
@@ -152,6 +159,11 @@ class WriteLog {
   uint32_t last_crc_ = 0;
   WriteSequence next_sequence_ = 1;
   WriteSequence released_ = 0;
+  uint64_t released_lsn_ = 0;
+  uint64_t released_end_ = 0;  // position behind the last released record
+  Throttle throttle_;
+  absl::Duration next_record_;  // not before
+  bool pump_later_ = false;
   std::deque<LogRecord> records_;  // from start_ on
   std::deque<Waiting> waiting_;    // of the records behind written_lsn_
   std::deque<PendingOp> pending_;  // not in a record yet

@@ -78,6 +78,16 @@ TEST_F(UploadTest, WithoutAFlush_WhatIsDueIsUploadedAllTheSame) {
   EXPECT_EQ(UploadedAfter(0), 2u);
 }
 
+// The timer was armed for a write that went with the snapshot.
+TEST_F(UploadTest, LastWriteOfAll_IsUploadedWithoutAnother) {
+  Write(0);
+  ASSERT_TRUE(Wait([&](auto done) {
+                node_->engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
+              }).ok());
+  Write(1);
+  EXPECT_EQ(UploadedAfter(1), 2u);
+}
+
 TEST_F(UploadTest, WhatASnapshotNeeds_IsUploadedWhetherFlushedOrNot) {
   Write(0);
   Flush();
