@@ -103,11 +103,13 @@ absl::Status RunAgent(const Options& options) {
   LocalDriverLauncher launcher(options.run_dir, &catalog, users);
   HostDeviceFactory devices(options.run_dir, options.link_dir);
   VolumeLocks locks;
+  Secrets secrets(absl::StrCat(options.run_dir, "/secrets"));
   Environment environment{.store = store.get(),
                           .devices = &devices,
                           .launcher = &launcher,
                           .catalog = &catalog,
                           .locks = &locks,
+                          .secrets = &secrets,
                           .state_dir = options.state_dir,
                           .users = users};
   ASSIGN_OR_RETURN(environment.boot_id, ReadBootId());

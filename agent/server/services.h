@@ -37,6 +37,9 @@ class VolumeService final : public diskd::v1::VolumeService::Service {
   grpc::Status CheckVolume(grpc::ServerContext* context,
                            const diskd::v1::CheckVolumeRequest* request,
                            diskd::v1::CheckVolumeResponse* response) override;
+  grpc::Status SetVolumeSecrets(grpc::ServerContext* context,
+                                const diskd::v1::SetVolumeSecretsRequest* request,
+                                diskd::v1::SetVolumeSecretsResponse* response) override;
   grpc::Status GetVolumeStats(grpc::ServerContext* context,
                               const diskd::v1::GetVolumeStatsRequest* request,
                               diskd::v1::GetVolumeStatsResponse* response) override;

@@ -40,6 +40,12 @@ grpc::Status VolumeService::CheckVolume(grpc::ServerContext*,
   return ToGrpc(features_->Check(*request), response);
 }
 
+grpc::Status VolumeService::SetVolumeSecrets(grpc::ServerContext*,
+                                             const diskd::v1::SetVolumeSecretsRequest* request,
+                                             diskd::v1::SetVolumeSecretsResponse*) {
+  return ToGrpc(volumes_->SetSecrets(*request));
+}
+
 grpc::Status VolumeService::GetVolumeStats(grpc::ServerContext*,
                                            const diskd::v1::GetVolumeStatsRequest* request,
                                            diskd::v1::GetVolumeStatsResponse* response) {

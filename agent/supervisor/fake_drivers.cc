@@ -92,6 +92,7 @@ class FakeDrivers::Process : public DriverProcess {
         {
           absl::MutexLock lock(&world_->mutex_);
           world_->provisioned_.insert(request.provision().config().volume_id());
+          world_->NoteSecret(request.provision().config());
           if (request.provision().has_source()) {
             world_->clones_[request.provision().config().volume_id()] =
                 request.provision().source().volume_id() + "@" +
@@ -112,6 +113,7 @@ class FakeDrivers::Process : public DriverProcess {
         {
           absl::MutexLock lock(&world_->mutex_);
           if (request.open().successor()) ++world_->successors_;
+          world_->NoteSecret(request.open().config());
         }
         return Open(request.open().config());
       case Request::kServe:
@@ -347,6 +349,7 @@ std::vector<diskd::v1::DriverInfo> FakeDrivers::Catalog::List() {
   memory.add_parameters()->set_name("dir");
   memory.add_parameters()->set_name("place");
   memory.mutable_parameters(1)->set_own(true);
+  memory.add_secrets("token");
   broken.set_name("broken");
   broken.set_problem("it exits with status 3");
   return {broken, memory};
@@ -447,6 +450,16 @@ void FakeDrivers::FailRequests(const std::string& volume_id, const std::string& 
 void FakeDrivers::FailCalls(const std::string& kind, absl::Status status) {
   absl::MutexLock lock(&mutex_);
   failures_[kind] = std::move(status);
+}
+
+void FakeDrivers::NoteSecret(const diskd::driver::v1::VolumeConfig& config) {
+  const auto found = config.secrets().find("token");
+  secrets_[config.volume_id()] = found == config.secrets().end() ? "" : found->second;
+}
+
+std::string FakeDrivers::SecretOf(const std::string& volume_id) {
+  const absl::MutexLock lock(&mutex_);
+  return secrets_[volume_id];
 }
 
 }  // namespace diskd::agent

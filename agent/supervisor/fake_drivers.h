@@ -33,8 +33,8 @@ class FakeDrivers : public DriverLauncher {
   std::vector<std::string> List() override;
   void RemoveFiles(const std::string& volume_id) override {}
 
-  // The catalog: a good driver "memory" with parameters "dir" and, its own, "place", a bad one
-  // "broken".
+  // The catalog: a good driver "memory" with parameters "dir" and, its own, "place", and
+  // secret "token"; a bad one, "broken".
   class Catalog : public DriverCatalog {
    public:
     std::vector<diskd::v1::DriverInfo> List() override;
@@ -61,8 +61,9 @@ class FakeDrivers : public DriverLauncher {
   void FailRequests(const std::string& volume_id, const std::string& why);
   // Of a volume, in the order of creation.
   std::vector<std::string> Snapshots(const std::string& volume_id);
-  std::string CloneOf(const std::string& volume_id);  // "ID@SNAPSHOT"; empty: of nothing
-  uint64_t Resized(const std::string& volume_id);     // 0: never
+  std::string CloneOf(const std::string& volume_id);   // "ID@SNAPSHOT"; empty: of nothing
+  std::string SecretOf(const std::string& volume_id);  // "token", of the last open or provision
+  uint64_t Resized(const std::string& volume_id);      // 0: never
   int feature_calls(const std::string& volume_id, bool serving);
   // Calls of this kind ("open", "serve", "provision", ...) fail with the status from now on.
   void FailCalls(const std::string& kind, absl::Status status);
@@ -71,6 +72,8 @@ class FakeDrivers : public DriverLauncher {
   class Process;
   struct State;
   absl::Status Effect(const std::string& effect);
+  void NoteSecret(const diskd::driver::v1::VolumeConfig& config)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // nullptr: none was ever there.
   std::shared_ptr<State> Find(const std::string& volume_id);
   std::vector<std::shared_ptr<State>> Living(const std::string& volume_id);
@@ -82,6 +85,7 @@ class FakeDrivers : public DriverLauncher {
   std::set<std::string> provisioned_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<std::string>> snapshots_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> clones_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> secrets_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> resized_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, bool>, int> feature_calls_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);

@@ -68,6 +68,7 @@ diskd::v1::DriverInfo AskDriver(const std::string& name, const std::string& path
     added->set_description(parameter.description());
     added->set_own(parameter.own());
   }
+  *info.mutable_secrets() = description.secrets();
   return info;
 }
 

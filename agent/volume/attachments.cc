@@ -131,13 +131,16 @@ void Attachments::Supervise(const VolumeRecord& volume, const AttachmentRecord& 
   auto live = std::make_shared<Live>();
   live->device = std::move(parts.device);
   Device* const device = live->device.get();
-  const auto config = ConfigOf(environment_, volume, record.read_only);
   SupervisedService service;
   service.launch = [this, volume] {
     return environment_.launcher->Launch(volume.id(), volume.driver(), 0);
   };
   const uid_t user = environment_.users.Of(volume.id());
-  service.serve = [device, config, user](DriverProcess& process) -> absl::Status {
+  service.serve = [this, device, volume, read_only = record.read_only,
+                   user](DriverProcess& process) -> absl::Status {
+    // Size and secrets may have changed since the attach.
+    ASSIGN_OR_RETURN(const auto now, environment_.store->FindVolume(volume.id()));
+    const auto config = ConfigOf(environment_, now ? *now : volume, read_only);
     RETURN_IF_ERROR(OpenVolume(process, config, OpenAs::kSuccessor).status());
     return ServeDevice(*device, process, /*successor=*/true, user);
   };

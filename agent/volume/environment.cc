@@ -34,6 +34,7 @@ diskd::driver::v1::VolumeConfig ConfigOf(const Environment& environment, const V
   config.set_read_only(read_only);
   config.set_state_dir(absl::StrCat(environment.state_dir, "/volumes/", volume.id()));
   *config.mutable_parameters() = volume.parameters();
+  *config.mutable_secrets() = environment.secrets->Get(volume.id());
   return config;
 }
 

@@ -84,11 +84,13 @@ absl::Status TestNode::StartAgent(bool finish) {
   ASSIGN_OR_RETURN(auto store, SqliteStore::Open(directory_ + "/diskd.db"));
   store_ = std::make_unique<CountingStore>(this, std::move(store));
   locks_ = std::make_unique<VolumeLocks>();
+  secrets_ = std::make_unique<Secrets>(directory_ + "/secrets");
   Environment environment{.store = store_.get(),
                           .devices = &devices_,
                           .launcher = &drivers_,
                           .catalog = drivers_.catalog(),
                           .locks = locks_.get(),
+                          .secrets = secrets_.get(),
                           .state_dir = directory_,
                           .boot_id = boot_id_};
   environment.limits.ping_interval = absl::Milliseconds(5);
@@ -116,6 +118,7 @@ void TestNode::Reboot() {
   for (const std::string& id : drivers_.List()) drivers_.KillProcess(id);
   const auto devices = devices_.List();
   for (const auto& [id, transport] : *devices) devices_.Vanish(id);
+  std::filesystem::remove_all(directory_ + "/secrets");  // a tmpfs
   boot_id_ += "+";
 }
 

@@ -69,6 +69,7 @@ class TestNode {
   FakeDrivers drivers_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<VolumeLocks> locks_;
+  std::unique_ptr<Secrets> secrets_;
   std::unique_ptr<Attachments> attachments_;
   std::unique_ptr<Features> features_;
   std::unique_ptr<Volumes> volumes_;

@@ -107,6 +107,10 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
   }
   ASSIGN_OR_RETURN(VolumeRecord wanted, CheckCreate(request, environment_.catalog->List()));
   if (request.has_source()) *wanted.mutable_source() = request.source();
+  RETURN_IF_ERROR(CheckDriversSecrets(wanted.driver(), request.secrets()));
+  const SecretMap secrets = request.secrets().empty() && request.has_source()
+                                ? environment_.secrets->Get(request.source().volume())
+                                : request.secrets();
   ASSIGN_OR_RETURN(const VolumeLocks::Lock lock, environment_.locks->Acquire(wanted.name()));
   ASSIGN_OR_RETURN(const auto existing, environment_.store->FindVolume(wanted.name()));
   if (existing) {
@@ -121,12 +125,14 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
           "volume \"", wanted.name(), "\" is half deleted: delete it again, then create it"));
     }
     SPDLOG_INFO("volume {} ({}): taking up its creation", existing->id(), existing->name());
+    if (!secrets.empty()) RETURN_IF_ERROR(environment_.secrets->Put(existing->id(), secrets));
     return Finish(*existing);
   }
   wanted.set_id(NewVolumeId());
   wanted.set_state(VOLUME_STATE_CREATING);
   SetNow(*wanted.mutable_create_time());
   RETURN_IF_ERROR(environment_.store->PutVolume(wanted));
+  RETURN_IF_ERROR(environment_.secrets->Put(wanted.id(), secrets));
   SPDLOG_INFO("volume {} ({}): creating, driver {}, {} bytes", wanted.id(), wanted.name(),
               wanted.driver(), wanted.size_bytes());
   return Finish(std::move(wanted));
@@ -177,6 +183,7 @@ absl::Status Volumes::Remove(const VolumeRecord& volume) {
   RETURN_IF_ERROR(RemoveDirectory(config.state_dir()));
   environment_.launcher->RemoveFiles(volume.id());
   RETURN_IF_ERROR(environment_.store->RemoveVolume(volume.id()));
+  environment_.secrets->Remove(volume.id());
   SPDLOG_INFO("volume {} ({}): removed", volume.id(), volume.name());
   return absl::OkStatus();
 }
@@ -200,6 +207,25 @@ absl::Status Volumes::Delete(const std::string& key) {
     return absl::FailedPreconditionError(removed.message());
   }
   return ForCaller(removed);
+}
+
+absl::Status Volumes::CheckDriversSecrets(const std::string& driver, const SecretMap& secrets) {
+  if (secrets.empty()) return absl::OkStatus();
+  for (const auto& info : environment_.catalog->List()) {
+    if (info.name() == driver) return CheckSecrets(secrets, info);
+  }
+  return absl::FailedPreconditionError(absl::StrCat("driver \"", driver, "\" is not installed"));
+}
+
+absl::Status Volumes::SetSecrets(const diskd::v1::SetVolumeSecretsRequest& request) {
+  // Without the lock: one that waits for a secret must not keep it away.
+  ASSIGN_OR_RETURN(const auto volume, environment_.store->FindVolume(request.volume()));
+  if (!volume) return NoSuchVolume(request.volume());
+  RETURN_IF_ERROR(CheckDriversSecrets(volume->driver(), request.secrets()));
+  RETURN_IF_ERROR(environment_.secrets->Put(volume->id(), request.secrets()));
+  SPDLOG_INFO("volume {} ({}): has {} secrets now", volume->id(), volume->name(),
+              request.secrets().size());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Volume> Volumes::Get(const std::string& key) {

@@ -27,12 +27,14 @@ class Volumes {
   absl::StatusOr<diskd::v1::Volume> Get(const std::string& key);
   absl::StatusOr<diskd::v1::ListVolumesResponse> List(const diskd::v1::ListVolumesRequest& request);
   absl::Status Delete(const std::string& key);
+  absl::Status SetSecrets(const diskd::v1::SetVolumeSecretsRequest& request);
 
   // Ends what a former agent began: creates and deletes. Errors are logged.
   void FinishInterrupted();
 
  private:
   absl::StatusOr<diskd::v1::Volume> Finish(VolumeRecord volume);
+  absl::Status CheckDriversSecrets(const std::string& driver, const SecretMap& secrets);
   // A request for a clone with everything that it leaves to the source.
   absl::StatusOr<diskd::v1::CreateVolumeRequest> Inherit(diskd::v1::CreateVolumeRequest request);
   // The config of what the volume is a clone of.

@@ -51,6 +51,15 @@ absl::StatusOr<v1::Volume> FindVolume(client::Agent& agent, const std::string& v
   return response->volume();
 }
 
+absl::Status GiveSecrets(client::Agent& agent, const std::string& volume_id,
+                         const Secrets& secrets) {
+  if (secrets.empty()) return absl::OkStatus();
+  v1::SetVolumeSecretsRequest request;
+  request.set_volume(volume_id);
+  for (const auto& [name, value] : secrets) (*request.mutable_secrets())[name] = value;
+  return agent.SetVolumeSecrets(request).status();
+}
+
 absl::Status Controller::CheckTopology(const ::csi::v1::TopologyRequirement& requirement) const {
   if (requirement.requisite().empty()) return absl::OkStatus();
   for (const auto& topology : requirement.requisite()) {
@@ -68,7 +77,8 @@ absl::Status Controller::CheckTopology(const ::csi::v1::TopologyRequirement& req
 absl::StatusOr<v1::Volume> Controller::FindOrCreate(const std::string& name,
                                                     const Parameters& parameters,
                                                     const ::csi::v1::CapacityRange& range,
-                                                    uint64_t minimum_bytes) {
+                                                    uint64_t minimum_bytes,
+                                                    const Secrets& secrets) {
   ASSIGN_OR_RETURN(uint64_t size, ChooseSize(range, parameters.block_bytes, minimum_bytes));
   v1::GetVolumeRequest get;
   get.set_volume(name);
@@ -92,6 +102,7 @@ absl::StatusOr<v1::Volume> Controller::FindOrCreate(const std::string& name,
   create.set_logical_block_bytes(parameters.block_bytes);
   create.mutable_parameters()->insert(parameters.driver_parameters.begin(),
                                       parameters.driver_parameters.end());
+  for (const auto& [key, value] : secrets) (*create.mutable_secrets())[key] = value;
   auto created = agent_->CreateVolume(create);
   if (created.ok()) return created->volume();
   const absl::Status status = created.status();
@@ -128,8 +139,8 @@ absl::Status Controller::Create(const ::csi::v1::CreateVolumeRequest& request,
 
   const std::string name = AgentVolumeName(request.name());
   ASSIGN_OR_RETURN(const InFlight::Hold hold, in_flight_.Acquire(name));
-  ASSIGN_OR_RETURN(const v1::Volume volume,
-                   FindOrCreate(name, parameters, request.capacity_range(), minimum_bytes));
+  ASSIGN_OR_RETURN(const v1::Volume volume, FindOrCreate(name, parameters, request.capacity_range(),
+                                                         minimum_bytes, request.secrets()));
   result.set_volume_id(volume.id());
   result.set_capacity_bytes(volume.size_bytes());
   for (const char* key : {kTransportKey, kFsTypeKey}) {
@@ -150,6 +161,7 @@ absl::Status Controller::Delete(const ::csi::v1::DeleteVolumeRequest& request) {
   const absl::Status found = FindVolume(*agent_, id).status();
   if (absl::IsNotFound(found)) return absl::OkStatus();
   RETURN_IF_ERROR(found);
+  RETURN_IF_ERROR(GiveSecrets(*agent_, id, request.secrets()));
   v1::DeleteVolumeRequest remove;
   remove.set_volume(id);
   const absl::Status status = agent_->DeleteVolume(remove).status();

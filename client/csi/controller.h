@@ -27,6 +27,11 @@ struct Placement {
 // The volume with this id; the agent would accept a name too, which is no id. NOT_FOUND: none.
 absl::StatusOr<v1::Volume> FindVolume(client::Agent& agent, const std::string& volume_id);
 
+using Secrets = google::protobuf::Map<std::string, std::string>;
+// Secrets of a request, for what follows; none: nothing happens.
+absl::Status GiveSecrets(client::Agent& agent, const std::string& volume_id,
+                         const Secrets& secrets);
+
 class Controller : public UnsupportedController {
  public:
   // `agent` stays the caller's and outlives this.
@@ -53,7 +58,7 @@ class Controller : public UnsupportedController {
   // The agent's volume of that name, made if it is not there, checked against the request if it is.
   absl::StatusOr<v1::Volume> FindOrCreate(const std::string& name, const Parameters& parameters,
                                           const ::csi::v1::CapacityRange& range,
-                                          uint64_t minimum_bytes);
+                                          uint64_t minimum_bytes, const Secrets& secrets);
 
   const Placement placement_;
   client::Agent* const agent_;

@@ -95,6 +95,20 @@ TEST_F(ControllerTest, Create_Twice_IsOneVolume) {
   EXPECT_EQ(Volumes(), 1);
 }
 
+TEST_F(ControllerTest, Secrets_GoToTheAgentBeforeWhatNeedsThem) {
+  ::csi::v1::CreateVolumeRequest request = Request("a", 16 * kMiB);
+  (*request.mutable_secrets())["encryption_key"] = "k";
+  ASSERT_TRUE(Create(request).ok());
+  EXPECT_EQ(agent_.last_create().secrets().at("encryption_key"), "k");
+  ::csi::v1::DeleteVolumeRequest remove;
+  remove.set_volume_id(response_.volume().volume_id());
+  (*remove.mutable_secrets())["encryption_key"] = "again";
+  ::csi::v1::DeleteVolumeResponse removed;
+  ASSERT_TRUE(controller_.DeleteVolume(nullptr, &remove, &removed).ok());
+  EXPECT_EQ(agent_.last_secrets().secrets().at("encryption_key"), "again");
+  EXPECT_EQ(Volumes(), 0);
+}
+
 TEST_F(ControllerTest, Create_SameNameOtherProperties_IsAlreadyExists) {
   ASSERT_TRUE(Create(Request("a", 16 * kMiB)).ok());
   EXPECT_EQ(Create(Request("a", 32 * kMiB)).error_code(), StatusCode::ALREADY_EXISTS);

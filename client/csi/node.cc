@@ -164,6 +164,7 @@ absl::Status Node::Stage(const ::csi::v1::NodeStageVolumeRequest& request) {
     attach.set_transport(volume.attachment().transport());
     attach.set_queues(volume.attachment().queues());
   }
+  RETURN_IF_ERROR(GiveSecrets(*agent_, volume.id(), request.secrets()));
   ASSIGN_OR_RETURN(const v1::AttachVolumeResponse attached, agent_->AttachVolume(attach));
   const std::string& device = attached.attachment().device_path();
   const absl::Status status =

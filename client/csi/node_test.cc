@@ -127,6 +127,16 @@ class NodeTest : public ::testing::Test {
   std::string id_;
 };
 
+TEST_F(NodeTest, Stage_WithSecrets_GivesThemToTheAgentFirst) {
+  auto request = StageRequest(MountAccess());
+  (*request.mutable_secrets())["encryption_key"] = "k";
+  agent_.FailNext("SetVolumeSecrets", absl::InvalidArgumentError("takes none"));
+  EXPECT_EQ(Stage(request).error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(agent_.Calls("AttachVolume"), 0);
+  ASSERT_TRUE(Stage(request).ok());
+  EXPECT_EQ(agent_.last_secrets().secrets().at("encryption_key"), "k");
+}
+
 TEST_F(NodeTest, Stage_BlankDevice_IsFormattedOnceAndMounted) {
   ASSERT_TRUE(Stage(MountAccess()).ok());
   EXPECT_EQ(host_.Signature(kDevice), "ext4");

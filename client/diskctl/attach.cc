@@ -2,9 +2,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
+#include "client/diskctl/secrets.h"
 #include "client/diskctl/text.h"
 
 namespace diskd::diskctl {
@@ -16,6 +18,7 @@ struct Options {
   bool read_only = false;
   uint32_t queues = 0;
   uint32_t queue_depth = 0;
+  std::vector<std::string> secrets;
 };
 
 absl::Status Attach(const Options& options, Session& session) {
@@ -26,6 +29,7 @@ absl::Status Attach(const Options& options, Session& session) {
   request.set_read_only(options.read_only);
   request.set_queues(options.queues);
   request.set_queue_depth(options.queue_depth);
+  RETURN_IF_ERROR(GiveSecrets(session.agent, options.volume, options.secrets));
   ASSIGN_OR_RETURN(const v1::AttachVolumeResponse response, session.agent.AttachVolume(request));
   const v1::Attachment& attachment = response.attachment();
   // An attachment that exists already may be in any state.
@@ -54,6 +58,7 @@ void AddAttach(CLI::App& root, Commands& commands) {
       ->type_name("N");
   command->add_option("--queue-depth", options->queue_depth, "Requests per queue; 0: 128")
       ->type_name("N");
+  AddSecretOption(*command, options->secrets);
   commands.Bind(command, [options](Session& session) { return Attach(*options, session); });
 }
 

@@ -62,6 +62,7 @@ void AddVolumeClone(CLI::App& volume, Commands& commands);
 void AddVolumeResize(CLI::App& volume, Commands& commands);
 void AddVolumeCheck(CLI::App& volume, Commands& commands);
 void AddVolumeRollback(CLI::App& volume, Commands& commands);
+void AddVolumeSecrets(CLI::App& volume, Commands& commands);
 void AddVolumeStats(CLI::App& volume, Commands& commands);
 void AddSnapshotCreate(CLI::App& snapshot, Commands& commands);
 void AddSnapshotLs(CLI::App& snapshot, Commands& commands);

@@ -45,6 +45,7 @@ void AddCommands(CLI::App& root, Commands& commands) {
   AddVolumeResize(*volume, commands);
   AddVolumeCheck(*volume, commands);
   AddVolumeRollback(*volume, commands);
+  AddVolumeSecrets(*volume, commands);
   AddVolumeStats(*volume, commands);
   CLI::App* snapshot = root.add_subcommand("snapshot", "Create, show and delete snapshots");
   snapshot->alias("snap")->require_subcommand(1);

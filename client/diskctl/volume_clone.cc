@@ -5,6 +5,7 @@
 
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
+#include "client/diskctl/secrets.h"
 #include "client/diskctl/text.h"
 #include "client/lib/size.h"
 
@@ -16,6 +17,7 @@ struct Options {
   std::string snapshot;
   std::string name;
   std::vector<std::string> parameters;
+  std::vector<std::string> secrets;
 };
 
 absl::Status Clone(const Options& options, Session& session) {
@@ -25,6 +27,7 @@ absl::Status Clone(const Options& options, Session& session) {
   request.mutable_source()->set_snapshot(options.snapshot);
   ASSIGN_OR_RETURN(const auto parameters, ParseParameters(options.parameters));
   request.mutable_parameters()->insert(parameters.begin(), parameters.end());
+  RETURN_IF_ERROR(ReadSecrets(options.secrets, *request.mutable_secrets()));
   ASSIGN_OR_RETURN(const v1::CreateVolumeResponse response, session.agent.CreateVolume(request));
   if (session.options.json()) return session.PrintJson(response);
   const v1::Volume& volume = response.volume();
@@ -55,6 +58,7 @@ void AddVolumeClone(CLI::App& volume, Commands& commands) {
       ->take_all()
       ->allow_extra_args(false)
       ->type_name("NAME=VALUE");
+  AddSecretOption(*command, options->secrets);
   commands.Bind(command, [options](Session& session) { return Clone(*options, session); });
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
+#include "client/diskctl/secrets.h"
 #include "client/diskctl/text.h"
 #include "client/lib/size.h"
 
@@ -18,6 +19,7 @@ struct Options {
   std::string size;
   uint32_t block_bytes = 0;
   std::vector<std::string> parameters;
+  std::vector<std::string> secrets;
 };
 
 absl::Status Create(const Options& options, Session& session) {
@@ -29,6 +31,7 @@ absl::Status Create(const Options& options, Session& session) {
   request.set_logical_block_bytes(options.block_bytes);
   ASSIGN_OR_RETURN(const auto parameters, ParseParameters(options.parameters));
   request.mutable_parameters()->insert(parameters.begin(), parameters.end());
+  RETURN_IF_ERROR(ReadSecrets(options.secrets, *request.mutable_secrets()));
   ASSIGN_OR_RETURN(const v1::CreateVolumeResponse response, session.agent.CreateVolume(request));
   if (session.options.json()) return session.PrintJson(response);
   const v1::Volume& volume = response.volume();
@@ -64,6 +67,7 @@ void AddVolumeCreate(CLI::App& volume, Commands& commands) {
       ->take_all()
       ->allow_extra_args(false)
       ->type_name("NAME=VALUE");
+  AddSecretOption(*command, options->secrets);
   commands.Bind(command, [options](Session& session) { return Create(*options, session); });
 }
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fstream>
+
 #include "client/diskctl/run_fixture.h"
 
 namespace diskd::diskctl {
@@ -155,6 +157,24 @@ TEST_F(RunTest, VolumeDelete_RefusesAttachedAndIsRepeatable) {
   EXPECT_EQ(out_, "scratch\n");
   EXPECT_EQ(Run({"volume", "rm", "scratch", "-o", "json"}), kExitOk);
   EXPECT_EQ(out_, "{}\n");
+}
+
+TEST_F(RunTest, Secrets_ComeFromFilesAndAreNotPrinted) {
+  const std::string path = ::testing::TempDir() + "/diskctl-secret";
+  std::ofstream(path) << "value-of-it\n";
+  ASSERT_EQ(Run({"volume", "create", "a", "--driver", "memory", "--size", "1MiB", "--secret",
+                 "encryption_key=" + path}),
+            kExitOk)
+      << err_;
+  EXPECT_EQ(agent_.last_create().secrets().at("encryption_key"), "value-of-it");
+  ASSERT_EQ(Run({"attach", "a", "--secret", "encryption_key=" + path}), kExitOk) << err_;
+  EXPECT_EQ(agent_.Calls("SetVolumeSecrets"), 1);
+  EXPECT_EQ(agent_.last_secrets().secrets().at("encryption_key"), "value-of-it");
+  ASSERT_EQ(Run({"volume", "secrets", "a"}), kExitOk);
+  EXPECT_TRUE(agent_.last_secrets().secrets().empty());
+  EXPECT_EQ(Run({"volume", "secrets", "a", "--secret", "encryption_key=/nosuch"}), kExitNotFound);
+  EXPECT_EQ(Run({"-o", "json", "volume", "get", "a"}), kExitOk);
+  EXPECT_EQ(out_.find("value-of-it"), std::string::npos);
 }
 
 }  // namespace

@@ -34,6 +34,8 @@ class Agent {
       const v1::CheckVolumeRequest& request) = 0;
   virtual absl::StatusOr<v1::DiffSnapshotsResponse> DiffSnapshots(
       const v1::DiffSnapshotsRequest& request) = 0;
+  virtual absl::StatusOr<v1::SetVolumeSecretsResponse> SetVolumeSecrets(
+      const v1::SetVolumeSecretsRequest& request) = 0;
   virtual absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
       const v1::GetVolumeStatsRequest& request) = 0;
 

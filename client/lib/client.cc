@@ -179,6 +179,12 @@ absl::StatusOr<v1::DeleteVolumeResponse> Client::DeleteVolume(
   return connection_->Call(connection_->volumes, &v1::VolumeService::Stub::DeleteVolume, request);
 }
 
+absl::StatusOr<v1::SetVolumeSecretsResponse> Client::SetVolumeSecrets(
+    const v1::SetVolumeSecretsRequest& request) {
+  return connection_->Call(connection_->volumes, &v1::VolumeService::Stub::SetVolumeSecrets,
+                           request);
+}
+
 absl::StatusOr<v1::GetVolumeStatsResponse> Client::GetVolumeStats(
     const v1::GetVolumeStatsRequest& request) {
   return connection_->Call(connection_->volumes, &v1::VolumeService::Stub::GetVolumeStats, request);

@@ -57,6 +57,8 @@ class Client : public Agent {
       const v1::CheckVolumeRequest& request) override;
   absl::StatusOr<v1::DiffSnapshotsResponse> DiffSnapshots(
       const v1::DiffSnapshotsRequest& request) override;
+  absl::StatusOr<v1::SetVolumeSecretsResponse> SetVolumeSecrets(
+      const v1::SetVolumeSecretsRequest& request) override;
   absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
       const v1::GetVolumeStatsRequest& request) override;
   absl::StatusOr<v1::CreateSnapshotResponse> CreateSnapshot(

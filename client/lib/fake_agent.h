@@ -58,6 +58,7 @@ class FakeAgent : public Agent {
   // The last request of its kind, whatever came of it.
   v1::AttachVolumeRequest last_attach() const;
   v1::CreateVolumeRequest last_create() const;
+  v1::SetVolumeSecretsRequest last_secrets() const;
 
   // --- Agent ---
   absl::StatusOr<v1::CreateVolumeResponse> CreateVolume(
@@ -73,6 +74,8 @@ class FakeAgent : public Agent {
       const v1::CheckVolumeRequest& request) override;
   absl::StatusOr<v1::DiffSnapshotsResponse> DiffSnapshots(
       const v1::DiffSnapshotsRequest& request) override;
+  absl::StatusOr<v1::SetVolumeSecretsResponse> SetVolumeSecrets(
+      const v1::SetVolumeSecretsRequest& request) override;
   absl::StatusOr<v1::GetVolumeStatsResponse> GetVolumeStats(
       const v1::GetVolumeStatsRequest& request) override;
   absl::StatusOr<v1::CreateSnapshotResponse> CreateSnapshot(
@@ -135,6 +138,7 @@ class FakeAgent : public Agent {
   int last_device_ ABSL_GUARDED_BY(mutex_) = -1;
   v1::AttachVolumeRequest last_attach_ ABSL_GUARDED_BY(mutex_);
   v1::CreateVolumeRequest last_create_ ABSL_GUARDED_BY(mutex_);
+  v1::SetVolumeSecretsRequest last_secrets_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace diskd::client

@@ -71,6 +71,22 @@ absl::StatusOr<v1::DiffSnapshotsResponse> FakeAgent::DiffSnapshots(
   return response;
 }
 
+v1::SetVolumeSecretsRequest FakeAgent::last_secrets() const {
+  const absl::MutexLock lock(&mutex_);
+  return last_secrets_;
+}
+
+absl::StatusOr<v1::SetVolumeSecretsResponse> FakeAgent::SetVolumeSecrets(
+    const v1::SetVolumeSecretsRequest& request) {
+  const absl::MutexLock lock(&mutex_);
+  last_secrets_ = request;
+  RETURN_IF_ERROR(BeginCall("SetVolumeSecrets"));
+  if (Find(request.volume()) == nullptr) {
+    return absl::NotFoundError(absl::StrCat("no volume ", request.volume()));
+  }
+  return v1::SetVolumeSecretsResponse();
+}
+
 void FakeAgent::SetStats(v1::GetVolumeStatsResponse stats) {
   absl::MutexLock lock(&mutex_);
   stats_ = std::move(stats);

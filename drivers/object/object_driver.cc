@@ -31,6 +31,10 @@ const sdk::DriverDefinition& Definition() {
       {{"store", "dir:PATH (absolute) or s3://BUCKET[/PREFIX]"},
        {"durability",
         "what a flush waits for: local (default; the write log) or remote (the store)"},
+       {"compression", "of new objects: none (default), zstd or zstd:LEVEL, 1 to 19"},
+       {"encryption", "aes-256-gcm or none (default: by whether there is a key)"},
+       {"encryption_key_file",
+        "file with the key, 32 bytes or 64 hexadecimal digits (or secret encryption_key)"},
        {"log_dir", "directory of the write log, on a local disk (default: the volume's state)"},
        {"log_mib", "size of the write log in MiB, 16 to 1024 (default 256)"},
        {"cache_mib", "size of the read cache beside the log in MiB, 0 or 16 to 4096 (default 256)"},
@@ -43,12 +47,14 @@ const sdk::DriverDefinition& Definition() {
        {"addressing", "s3: auto (default), path or virtual"},
        {"ca_file", "s3: certificates to trust"},
        {"credentials_file",
-        "s3: keys, in the format of ~/.aws/credentials (default: environment)"}},
+        "s3: keys, in the format of ~/.aws/credentials (or secrets access_key_id, "
+        "secret_access_key; default: environment)"}},
       ProvisionVolume,
       DeprovisionVolume,
       Open,
       AtRest,
-      CloneVolume};
+      CloneVolume,
+      {kKeySecret, "access_key_id", "secret_access_key", "session_token"}};
   return *definition;
 }
 

@@ -115,13 +115,19 @@ TEST(ObjectDriver_Provision, VolumeOfThatIdInTheStore_IsRefusedOrUsed) {
 
 TEST(ObjectDriver_Parameters, Impossible_AreRefusedWithTheirName) {
   const sdk::TempDir dir;
-  for (const auto& [name, value] : std::map<std::string, std::string>{{"store", ""},
-                                                                      {"store", "ftp://x"},
-                                                                      {"durability", "yes"},
-                                                                      {"log_mib", "1"},
-                                                                      {"log_dir", "relative"},
-                                                                      {"volume", "ABC"},
-                                                                      {"existing", "maybe"}}) {
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>{{"store", ""},
+                                          {"store", "ftp://x"},
+                                          {"durability", "yes"},
+                                          {"log_mib", "1"},
+                                          {"log_dir", "relative"},
+                                          {"volume", "ABC"},
+                                          {"existing", "maybe"},
+                                          {"compression", "lz4"},
+                                          {"compression", "zstd:0"},
+                                          {"compression", "zstd:20"},
+                                          {"encryption", "rot13"},
+                                          {"encryption_key_file", "relative"}}) {
     sdk::VolumeConfig config = Config(dir);
     config.parameters[name] = value;
     const absl::Status status = Definition().provision(config);

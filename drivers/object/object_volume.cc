@@ -20,7 +20,9 @@
 #include "absl/time/clock.h"
 #include "base/errno_status.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/status_macros.h"
+#include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/write_log.h"
 #include "drivers/object/format/head.h"
 #include "drivers/object/offline_volumes.h"
@@ -159,6 +161,9 @@ absl::Status CreateHead(Store& store, const ObjectVolume& volume) {
   head.volume = volume.id;
   head.size_blocks = volume.size_blocks;
   head.fanout_bits = kFanoutBits;
+  head.packed = volume.options.zstd_level > 0 || volume.options.key.has_value();
+  head.encrypted = volume.options.key.has_value();
+  if (head.encrypted) head.key_check = CheckOfKey(*volume.options.key);
   const std::string body = EncodeHead(head);
   const auto put =
       Retried([&] { return PutNow(store, HeadName(volume.id), body, PutCondition::IfAbsent()); });
@@ -181,9 +186,24 @@ bool MayBeThere(const sdk::VolumeConfig& config, const ObjectVolume& volume) {
          !(absl::ConsumePrefix(&url, "dir:") && missing(std::string(url)));
 }
 
-}  // namespace
+// Keys that came with the request.
+absl::Status ParseCredentials(const sdk::VolumeConfig& config, StoreParameters& store) {
+  const auto secret = [&config](const char* name) {
+    const auto it = config.secrets.find(name);
+    return it == config.secrets.end() ? std::string() : it->second;
+  };
+  Credentials keys{secret("access_key_id"), secret("secret_access_key"), secret("session_token")};
+  if (keys == Credentials{}) return absl::OkStatus();
+  if (keys.access_key.empty() || keys.secret_key.empty()) {
+    return absl::InvalidArgumentError(
+        "the secrets access_key_id and secret_access_key belong together: give both");
+  }
+  store.credentials = std::move(keys);
+  return absl::OkStatus();
+}
 
-absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
+// All but the key of an encrypted volume.
+absl::StatusOr<ObjectVolume> ParseAllButKey(const sdk::VolumeConfig& config) {
   ObjectVolume volume;
   ASSIGN_OR_RETURN(volume.id, VolumeUuid(config));
   if (config.size_bytes % kBlockBytes != 0) {
@@ -204,6 +224,8 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   volume.store.addressing = Parameter(config, "addressing");
   volume.store.ca_file = Parameter(config, "ca_file");
   volume.store.credentials_file = Parameter(config, "credentials_file");
+  RETURN_IF_ERROR(ParseCredentials(config, volume.store));
+  ASSIGN_OR_RETURN(volume.packing, ParsePacking(config));
   RETURN_IF_ERROR(ParseLog(config, volume));
   RETURN_IF_ERROR(ParseCache(config, volume));
   const std::string durability = Parameter(config, "durability");
@@ -220,6 +242,14 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   return volume;
 }
 
+}  // namespace
+
+absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
+  ASSIGN_OR_RETURN(ObjectVolume volume, ParseAllButKey(config));
+  RETURN_IF_ERROR(SetPacking(config, volume.packing, volume.options));
+  return volume;
+}
+
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   umask(0);
   ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));
@@ -227,6 +257,7 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
   if (volume.use_existing) {
     ASSIGN_OR_RETURN(const Head head, ReadHead(*store, volume.id));
+    RETURN_IF_ERROR(CheckKey(head, volume.options));
     if (head.size_blocks != volume.size_blocks) {
       return absl::InvalidArgumentError(
           absl::StrCat("volume ", volume.id.Hex(), " in the store has ",
@@ -262,6 +293,7 @@ absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfi
                    offline->Run<absl::StatusOr<Head>>([&](Volumes& volumes, auto done) {
                      volumes.Load(parent.id, std::move(done));
                    }));
+  RETURN_IF_ERROR(CheckKey(head, volume.options));
   ASSIGN_OR_RETURN(const sdk::Snapshot found, FindSnapshot(head, snapshot));
   if (found.size_bytes != config.size_bytes) {
     return absl::InvalidArgumentError(
@@ -277,7 +309,14 @@ absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfi
 }
 
 absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
-  ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
+  ASSIGN_OR_RETURN(ObjectVolume volume, ParseAllButKey(config));
+  const absl::Status key = SetPacking(config, volume.packing, volume.options);
+  if (!key.ok()) {
+    SPDLOG_WARN(
+        "volume {} is removed without its key; what its clones do not need stays until the "
+        "last of them is removed: {}",
+        config.volume_id, std::string(key.message()));
+  }
   if (!volume.use_existing) {
     const auto offline = OfflineVolumes::Open(volume);
     const bool lasting =

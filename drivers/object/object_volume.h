@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/options.h"
+#include "drivers/object/packing_parameters.h"
 #include "drivers/object/store/open_store.h"
 #include "drivers/object/types.h"
 #include "drivers/sdk/driver.h"
@@ -26,10 +27,12 @@ struct ObjectVolume {
   std::string cache_path;
   uint64_t cache_bytes = 0;   // 0: no read cache
   bool use_existing = false;  // existing=use: the volume is in the store already, and stays there
+  PackingParameters packing;
   Options options;
 };
 
 // INVALID_ARGUMENT: the parameters contradict each other or have unknown values.
+// FAILED_PRECONDITION: the key of an encrypted volume is not here, and what to do about it.
 absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config);
 
 // The volume in the store, and its log.

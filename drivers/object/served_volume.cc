@@ -253,6 +253,10 @@ absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
       {"store_written", stored, "bytes"},
       {"store_read", fetched, "bytes"},
       {"write_amplification", written > 0 ? stored / written : 0, "ratio"},
+      {"compression",
+       stats.stored_data_bytes > 0 ? count(stats.packed_data_bytes) / count(stats.stored_data_bytes)
+                                   : 1,
+       "ratio"},
       {"cache_hits", looked_up > 0 ? hits / looked_up : 0, "ratio"},
       {"read_ahead", count(stats.blocks_read_ahead * kBlockBytes), "bytes"},
       {"cache_stored", count(stats.cache.stored * kBlockBytes), "bytes"},

@@ -158,6 +158,8 @@ struct VolumeConfig {
   bool successor = false;
   std::string state_dir;  // the volume's own directory, exists, writable by the driver
   std::map<std::string, std::string> parameters;  // checked against the definition's list
+  // Likewise. Must never reach a log, a status or a disk; the agent brings them again.
+  std::map<std::string, std::string> secrets;
 };
 
 struct ParameterDefinition {
@@ -184,6 +186,7 @@ struct DriverDefinition {
   // meanwhile. nullptr: can't. NOT_FOUND: no such snapshot.
   absl::Status (*clone)(const VolumeConfig&, const VolumeConfig& source,
                         const std::string& snapshot) = nullptr;
+  std::vector<std::string> secrets;  // names of those it takes
 };
 
 }  // namespace diskd::sdk

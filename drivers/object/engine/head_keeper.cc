@@ -20,12 +20,12 @@ absl::Status CheckKey(const Head& head, const Options& options) {
         absl::StrCat("volume ", volume, " is not encrypted: give no key, or copy it"));
   }
   if (!options.key.has_value()) {
-    return absl::InvalidArgumentError(
+    return absl::FailedPreconditionError(
         absl::StrCat("volume ", volume, " is encrypted: give its key"));
   }
   if (CheckOfKey(*options.key) == head.key_check) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("the key is not the one that volume ", volume, " is encrypted with"));
+  return absl::PermissionDeniedError(absl::StrCat("the key is not the one that volume ", volume,
+                                                  " is encrypted with: give that one"));
 }
 
 Task<absl::StatusOr<Etag>> HeadKeeper::Put(const Head& head, PutCondition condition) {

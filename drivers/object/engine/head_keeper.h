@@ -14,7 +14,8 @@
 
 namespace diskd::object {
 
-// INVALID_ARGUMENT: the options do not have the key the volume needs.
+// FAILED_PRECONDITION: the volume needs a key and the options have none. PERMISSION_DENIED: it is
+// another one. INVALID_ARGUMENT: it needs none.
 absl::Status CheckKey(const Head& head, const Options& options);
 
 class HeadKeeper {

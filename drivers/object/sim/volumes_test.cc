@@ -73,9 +73,9 @@ TEST_F(VolumesTest, Open_WithoutOrWithAWrongKey_SaysWhatIsWrong) {
   EXPECT_EQ(Open(Id(1), Options{}).message(),
             "volume " + Id(1).Hex() + " is encrypted: give its key");
   const absl::Status wrong = Open(Id(1), WithKey(2));
-  EXPECT_TRUE(absl::IsInvalidArgument(wrong));
-  EXPECT_EQ(wrong.message(),
-            "the key is not the one that volume " + Id(1).Hex() + " is encrypted with");
+  EXPECT_TRUE(absl::IsPermissionDenied(wrong)) << wrong;
+  EXPECT_EQ(wrong.message(), "the key is not the one that volume " + Id(1).Hex() +
+                                 " is encrypted with: give that one");
   EXPECT_TRUE(Open(Id(1), WithKey(1)).ok());
 }
 

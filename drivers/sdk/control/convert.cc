@@ -32,6 +32,17 @@ absl::Status CheckParameters(const VolumeConfig& config, const DriverDefinition&
   return absl::OkStatus();
 }
 
+absl::Status CheckSecrets(const VolumeConfig& config, const DriverDefinition& definition) {
+  for (const auto& given : config.secrets) {
+    const auto& known = definition.secrets;
+    if (std::find(known.begin(), known.end(), given.first) != known.end()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("driver ", definition.name, " takes no secret \"", given.first,
+                     "\"; it takes: ", known.empty() ? "none" : absl::StrJoin(known, ", ")));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 driver::v1::DriverDescription ToProto(const DriverDefinition& definition) {
@@ -45,6 +56,7 @@ driver::v1::DriverDescription ToProto(const DriverDefinition& definition) {
     added->set_own(parameter.own);
   }
   out.set_protocol_version(kControlProtocolVersion);
+  for (const std::string& secret : definition.secrets) out.add_secrets(secret);
   return out;
 }
 
@@ -77,6 +89,7 @@ absl::StatusOr<VolumeConfig> FromProto(const driver::v1::VolumeConfig& config,
   out.read_only = config.read_only();
   out.state_dir = config.state_dir();
   out.parameters = {config.parameters().begin(), config.parameters().end()};
+  out.secrets = {config.secrets().begin(), config.secrets().end()};
   if (out.volume_id.empty() || out.volume_id.find('/') != std::string::npos ||
       out.volume_id[0] == '.') {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -99,6 +112,7 @@ absl::StatusOr<VolumeConfig> FromProto(const driver::v1::VolumeConfig& config,
                                                    out.state_dir, "\" is not an absolute path"));
   }
   RETURN_IF_ERROR(CheckParameters(out, definition));
+  RETURN_IF_ERROR(CheckSecrets(out, definition));
   return out;
 }
 
