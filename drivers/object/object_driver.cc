@@ -10,11 +10,6 @@ namespace diskd::object {
 namespace {
 
 absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& config) {
-  if (config.standby) {
-    return absl::UnimplementedError(
-        "an object volume can't go from one process to the next while it is served; kill -9 of its "
-        "driver starts the new one, without an I/O error");
-  }
   return ServedVolume::Open(config, /*at_rest=*/false);
 }
 

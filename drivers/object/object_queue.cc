@@ -41,8 +41,9 @@ IoRequest ToIo(const sdk::Request& request) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ObjectQueue>> ObjectQueue::Open(EngineThread* thread, Engine* engine,
-                                                               Traffic* traffic, sdk::QueueIo* io) {
+absl::StatusOr<std::unique_ptr<ObjectQueue>> ObjectQueue::Open(
+    EngineThread* thread, const std::unique_ptr<Engine>* engine, Traffic* traffic,
+    sdk::QueueIo* io) {
   std::unique_ptr<ObjectQueue> queue(new ObjectQueue(thread, engine, traffic, io));
   queue->outbox_->wake = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!queue->outbox_->wake.valid()) return ErrnoStatus(errno, "create an eventfd");
@@ -108,7 +109,7 @@ void ObjectQueue::Submit(sdk::Request& request) {
 
 void ObjectQueue::CommitBatch() {
   if (batch_.empty()) return;
-  thread_->Post([engine = engine_, outbox = outbox_, batch = std::exchange(batch_, {})] {
+  thread_->Post([engine = engine_->get(), outbox = outbox_, batch = std::exchange(batch_, {})] {
     for (sdk::Request* request : batch) {
       IoRequest io = ToIo(*request);
       io.done = [outbox, request](absl::Status status) {

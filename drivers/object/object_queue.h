@@ -30,8 +30,9 @@ struct Traffic {
 
 class ObjectQueue final : public sdk::Queue {
  public:
-  // All outlive the queue; `io` has been started.
-  static absl::StatusOr<std::unique_ptr<ObjectQueue>> Open(EngineThread* thread, Engine* engine,
+  // All outlive the queue; `io` has been started. The engine is there before the first request.
+  static absl::StatusOr<std::unique_ptr<ObjectQueue>> Open(EngineThread* thread,
+                                                           const std::unique_ptr<Engine>* engine,
                                                            Traffic* traffic, sdk::QueueIo* io);
 
   void Submit(sdk::Request& request) override;
@@ -53,13 +54,14 @@ class ObjectQueue final : public sdk::Queue {
     ObjectQueue* queue = nullptr;
   };
 
-  ObjectQueue(EngineThread* thread, Engine* engine, Traffic* traffic, sdk::QueueIo* io)
+  ObjectQueue(EngineThread* thread, const std::unique_ptr<Engine>* engine, Traffic* traffic,
+              sdk::QueueIo* io)
       : thread_(thread), engine_(engine), traffic_(traffic), io_(io) {}
   void ArmWake();
   void Deliver();
 
   EngineThread* const thread_;
-  Engine* const engine_;
+  const std::unique_ptr<Engine>* const engine_;
   Traffic* const traffic_;
   sdk::QueueIo* const io_;
   const std::shared_ptr<Outbox> outbox_ = std::make_shared<Outbox>();

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/served_volume.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "drivers/object/object_volume.h"
@@ -17,6 +20,8 @@ namespace {
 // An orderly end uploads what is left, within the time that the agent gives it.
 constexpr absl::Duration kCloseLimit = absl::Seconds(40);
 constexpr absl::Duration kHealthLimit = absl::Seconds(1);
+// I/O stands still meanwhile, and the agent gives a hand-over 5 s.
+constexpr absl::Duration kTakeOverLimit = absl::Seconds(4);
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(1);
 constexpr uint32_t kOptimalIoBytes = 1 << 20;
 
@@ -78,45 +83,82 @@ absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::Open(const sdk::Volu
                                                                  bool at_rest) {
   umask(0);  // every mode is given where a file is made
   ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));
-  volume.options.successor = config.successor;
-  auto file = OpenLogFile(volume.log_path);
-  if (absl::IsNotFound(file.status()) && config.successor) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the write log ", volume.log_path,
-        " is gone while the volume is in use: bring it back, or detach the volume with --force, "
-        "which goes back to what is in the store"));
-  }
-  if (absl::IsNotFound(file.status())) {
-    SPDLOG_WARN("the write log {} is lost: volume {} goes back to what is in the store",
-                volume.log_path, config.volume_id);
-    RETURN_IF_ERROR(MakeLogFile(volume.log_path, volume.log_bytes));
-    file = OpenLogFile(volume.log_path);
-  }
-  RETURN_IF_ERROR(file.status());
-  auto driver = std::make_unique<ServedVolume>();
-  driver->at_rest_ = at_rest;
+  auto driver = std::make_unique<ServedVolume>(config.volume_id, std::move(volume), at_rest);
   driver->geometry_ = GeometryOf(config);
   ASSIGN_OR_RETURN(driver->thread_, EngineThread::Start());
-  ASSIGN_OR_RETURN(driver->store_, OpenStore(volume.store));
-  EngineThread* thread = driver->thread_.get();
-  driver->posting_ = std::make_unique<PostingStore>(driver->store_.get(), thread);
-  driver->log_ =
-      std::make_unique<UringLog>(thread, std::move(file->fd), file->size_bytes, "the write log");
-  if (!at_rest) driver->cache_ = OpenCache(volume, thread);
-  driver->engine_ = std::make_unique<Engine>(
-      Environment{driver->posting_.get(), driver->log_.get(), thread, driver->cache_.get()},
-      volume.id, volume.options);
-  const auto opened = driver->Ask<absl::Status>(
-      absl::InfiniteDuration(), [](Engine& engine, auto done) { engine.Open(std::move(done)); });
-  if (!opened->ok()) {
-    return absl::Status(opened->code(),
-                        absl::StrCat("volume ", config.volume_id, ": ", opened->message()));
-  }
+  ASSIGN_OR_RETURN(driver->store_, OpenStore(driver->volume_.store));
+  driver->posting_ = std::make_unique<PostingStore>(driver->store_.get(), driver->thread_.get());
+  if (config.standby) return driver;
+  RETURN_IF_ERROR(driver->OpenLog(config.successor));
+  RETURN_IF_ERROR(driver->OpenEngine(config.successor, absl::InfiniteDuration()));
   // What HEAD says, not what the volume was created with: the two must be seen to differ.
   driver->geometry_.size_bytes = *driver->Ask<uint64_t>(
       absl::InfiniteDuration(),
       [](Engine& engine, auto done) { done(engine.head().size_blocks * kBlockBytes); });
   return driver;
+}
+
+absl::Status ServedVolume::OpenLog(bool successor) {
+  auto file = OpenLogFile(volume_.log_path);
+  if (absl::IsNotFound(file.status()) && successor) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the write log ", volume_.log_path,
+        " is gone while the volume is in use: bring it back, or detach the volume with --force, "
+        "which goes back to what is in the store"));
+  }
+  if (absl::IsNotFound(file.status())) {
+    SPDLOG_WARN("the write log {} is lost: volume {} goes back to what is in the store",
+                volume_.log_path, volume_id_);
+    RETURN_IF_ERROR(MakeLogFile(volume_.log_path, volume_.log_bytes));
+    file = OpenLogFile(volume_.log_path);
+  }
+  RETURN_IF_ERROR(file.status());
+  log_lock_ = Fd(fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!log_lock_.valid()) return ErrnoStatus(errno, "duplicate a descriptor");
+  log_ = std::make_unique<UringLog>(thread_.get(), std::move(file->fd), file->size_bytes,
+                                    "the write log");
+  return absl::OkStatus();
+}
+
+absl::Status ServedVolume::OpenEngine(bool successor, absl::Duration limit) {
+  Options options = volume_.options;
+  options.successor = successor;
+  if (!at_rest_) cache_ = OpenCache(volume_, thread_.get());
+  engine_ = std::make_unique<Engine>(
+      Environment{posting_.get(), log_.get(), thread_.get(), cache_.get()}, volume_.id, options);
+  const auto opened =
+      Ask<absl::Status>(limit, [](Engine& engine, auto done) { engine.Open(std::move(done)); });
+  if (opened.has_value() && opened->ok()) return absl::OkStatus();
+  StopEngine();
+  if (!opened.has_value()) {
+    return absl::UnavailableError(absl::StrCat(
+        "volume ", volume_id_, ": the store does not answer within ", absl::FormatDuration(limit)));
+  }
+  return absl::Status(opened->code(), absl::StrCat("volume ", volume_id_, ": ", opened->message()));
+}
+
+absl::Status ServedVolume::LetGo() {
+  StopEngine();
+  cache_.reset();  // the former user can't open it again, and does without if it has to go on
+  return UnlockLogFile(log_lock_.get());
+}
+
+absl::Status ServedVolume::TakeOver() {
+  if (engine_ != nullptr) return absl::OkStatus();  // it was not let go
+  if (log_ == nullptr) {
+    RETURN_IF_ERROR(OpenLog(/*successor=*/true));
+  } else {
+    RETURN_IF_ERROR(LockLogFile(log_lock_.get(), volume_.log_path, kTakeOverLimit));
+  }
+  RETURN_IF_ERROR(OpenEngine(/*successor=*/true, kTakeOverLimit));
+  const uint64_t size_bytes = *Ask<uint64_t>(
+      absl::InfiniteDuration(),
+      [](Engine& engine, auto done) { done(engine.head().size_blocks * kBlockBytes); });
+  if (size_bytes == geometry_.size_bytes) return absl::OkStatus();
+  StopEngine();
+  return absl::FailedPreconditionError(absl::StrCat("volume ", volume_id_, " has ", size_bytes,
+                                                    " bytes in the store, not ",
+                                                    geometry_.size_bytes));
 }
 
 ServedVolume::~ServedVolume() {
@@ -131,12 +173,18 @@ ServedVolume::~ServedVolume() {
           "before another one does ({})",
           closed.has_value() ? closed->ToString() : "the store does not answer");
     }
-    absl::Notification gone;
-    thread_->Post([this, &gone] { EndEngine(gone); });
-    gone.WaitForNotification();
   }
+  StopEngine();
   store_.reset();
   thread_.reset();
+}
+
+void ServedVolume::StopEngine() {
+  creating_.clear();
+  if (engine_ == nullptr) return;
+  absl::Notification gone;
+  thread_->Post([this, &gone] { EndEngine(gone); });
+  gone.WaitForNotification();
 }
 
 // The kernel may still use the engine's memory.
@@ -151,10 +199,11 @@ void ServedVolume::EndEngine(absl::Notification& gone) {
 
 absl::StatusOr<std::unique_ptr<sdk::Queue>> ServedVolume::OpenQueue(int, sdk::QueueIo& io) {
   RETURN_IF_ERROR(io.Start());
-  return ObjectQueue::Open(thread_.get(), engine_.get(), &traffic_, &io);
+  return ObjectQueue::Open(thread_.get(), &engine_, &traffic_, &io);
 }
 
 absl::Status ServedVolume::health() {
+  if (engine_ == nullptr) return absl::OkStatus();  // another process serves
   const auto status =
       Ask<absl::Status>(kHealthLimit, [](Engine& engine, auto done) { done(engine.status()); });
   return status.value_or(absl::OkStatus());

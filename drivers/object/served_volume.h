@@ -16,6 +16,7 @@
 #include "absl/synchronization/notification.h"
 #include "drivers/object/engine/engine.h"
 #include "drivers/object/object_queue.h"
+#include "drivers/object/object_volume.h"
 #include "drivers/object/runtime/engine_thread.h"
 #include "drivers/object/runtime/posting_store.h"
 #include "drivers/object/runtime/uring_log.h"
@@ -26,17 +27,23 @@ namespace diskd::object {
 
 class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
  public:
-  // Takes the volume over and recovers it. `at_rest`: nothing will be served.
+  // Takes the volume over and recovers it; with `standby`, only at TakeOver(). `at_rest`: nothing
+  // will be served.
   static absl::StatusOr<std::unique_ptr<ServedVolume>> Open(const sdk::VolumeConfig& config,
                                                             bool at_rest);
+  ServedVolume(std::string volume_id, ObjectVolume volume, bool at_rest)
+      : volume_id_(std::move(volume_id)), volume_(std::move(volume)), at_rest_(at_rest) {}
   // Uploads what is left, within a limit.
   ~ServedVolume() override;
 
   sdk::Geometry geometry() const override { return geometry_; }
   absl::StatusOr<std::unique_ptr<sdk::Queue>> OpenQueue(int index, sdk::QueueIo& io) override;
-  sdk::VolumeFeatures* features() override { return this; }
   // Of an owner that was fenced, or whose log or store has lost something.
   absl::Status health() override;
+  // The other process goes on from the write log, as after a kill of this one.
+  absl::Status LetGo() override;
+  absl::Status TakeOver() override;
+  sdk::VolumeFeatures* features() override { return engine_ == nullptr ? nullptr : this; }
 
   absl::StatusOr<sdk::CreatedSnapshot> CreateSnapshot(const std::string& name) override;
   absl::StatusOr<std::vector<sdk::Snapshot>> ListSnapshots() override;
@@ -79,9 +86,15 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
 
   absl::StatusOr<sdk::Snapshot> Find(const std::string& name);  // NOT_FOUND
   absl::Status OnlyAtRest(const char* what) const;
+  absl::Status OpenLog(bool successor);
+  // UNAVAILABLE: not within `limit`; then there is no engine.
+  absl::Status OpenEngine(bool successor, absl::Duration limit);
+  void StopEngine();
   void EndEngine(absl::Notification& gone);
 
-  bool at_rest_ = false;
+  const std::string volume_id_;
+  const ObjectVolume volume_;
+  const bool at_rest_;
   sdk::Geometry geometry_;
   Traffic traffic_;
   // By name: those whose callers have given up. Control thread.
@@ -90,6 +103,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   std::unique_ptr<EngineThread> thread_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<PostingStore> posting_;
+  Fd log_lock_;  // the log's open file, to lock and to unlock it
   std::unique_ptr<UringLog> log_;
   std::unique_ptr<UringLog> cache_;  // nullptr: none
   std::unique_ptr<Engine> engine_;

@@ -74,6 +74,28 @@ absl::Status RemoveLogFile(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status LockLogFile(int fd, const std::string& path, absl::Duration wait) {
+  // Operations that a killed process has left in its io_uring keep its open file, and with it this
+  // lock, until they have finished.
+  const absl::Time deadline = absl::Now() + wait;
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      return ErrnoStatus(errno, absl::StrCat("lock ", path));
+    }
+    if (absl::Now() >= deadline) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, " is in use by another process: stop it"));
+    }
+    absl::SleepFor(kLockPoll);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UnlockLogFile(int fd) {
+  if (flock(fd, LOCK_UN) != 0) return ErrnoStatus(errno, "unlock the write log");
+  return absl::OkStatus();
+}
+
 namespace {
 
 absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags, absl::Duration wait) {
@@ -86,19 +108,7 @@ absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags, absl::Duration
     }
     return ErrnoStatus(errno, absl::StrCat("open ", path));
   }
-  // Operations that a killed process has left in its io_uring keep its open file, and with it this
-  // lock, until they have finished.
-  const absl::Time deadline = absl::Now() + wait;
-  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      return ErrnoStatus(errno, absl::StrCat("lock ", path));
-    }
-    if (absl::Now() >= deadline) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(path, " is in use by another process: stop it"));
-    }
-    absl::SleepFor(kLockPoll);
-  }
+  RETURN_IF_ERROR(LockLogFile(fd.get(), path, wait));
   return fd;
 }
 

@@ -34,6 +34,10 @@ absl::StatusOr<LogFile> OpenLogFile(const std::string& path,
 absl::StatusOr<LogFile> OpenCacheFile(const std::string& path, uint64_t size_bytes,
                                       absl::Duration wait = absl::Seconds(20));
 
+// Of an open one: gives it to another process, and takes it back as OpenLogFile() does.
+absl::Status UnlockLogFile(int fd);
+absl::Status LockLogFile(int fd, const std::string& path, absl::Duration wait);
+
 }  // namespace diskd::object
 
 #endif  // DISKD_DRIVERS_OBJECT_RUNTIME_LOG_FILE_H_

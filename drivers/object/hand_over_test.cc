@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The driver while others come and go: successors.
+#include <string>
+#include <vector>
+
+#include "drivers/object/object_driver.h"
+#include "drivers/sdk/features.h"
+#include "drivers/sdk/testing/temp_dir.h"
+#include "drivers/sdk/testing/test_disk.h"
+#include "gtest/gtest.h"
+
+namespace diskd::object {
+namespace {
+
+sdk::VolumeConfig Config(const sdk::TempDir& dir) {
+  sdk::VolumeConfig config;
+  config.volume_id = "object-test";
+  config.size_bytes = 8 << 20;
+  config.state_dir = dir.path();
+  config.parameters = {{"store", "dir:" + dir.path() + "/store"}, {"log_mib", "16"}};
+  return config;
+}
+
+TEST(ObjectDriver_HandOver, SuccessorHasEveryWrite) {
+  const sdk::TempDir dir;
+  sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  auto present = Definition().open(config);
+  ASSERT_TRUE(present.ok()) << present.status();
+  {
+    sdk::TestDisk disk(**present);
+    ASSERT_TRUE(disk.Open().ok());
+    ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, std::byte{5})), 0);
+  }
+  config.standby = true;
+  config.successor = true;
+  auto successor = Definition().open(config);
+  ASSERT_TRUE(successor.ok()) << successor.status();
+  EXPECT_EQ((*successor)->geometry().size_bytes, config.size_bytes);
+  EXPECT_EQ((*successor)->features(), nullptr) << "nothing is open yet";
+  ASSERT_TRUE((*present)->LetGo().ok());
+  ASSERT_TRUE((*successor)->TakeOver().ok());
+  present->reset();
+  sdk::TestDisk disk(**successor);
+  ASSERT_TRUE(disk.Open().ok());
+  std::vector<std::byte> data(4096);
+  ASSERT_EQ(disk.Read(0, data), 0);
+  EXPECT_EQ(data, std::vector<std::byte>(4096, std::byte{5}));
+  ASSERT_EQ(disk.Read(config.size_bytes - 4096, data), 0);
+  EXPECT_EQ(data, std::vector<std::byte>(4096, std::byte{0}));
+}
+
+TEST(ObjectDriver_HandOver, SuccessorFails_FormerGoesOnAndNobodyTakesItsLog) {
+  const sdk::TempDir dir;
+  sdk::VolumeConfig config = Config(dir);
+  ASSERT_TRUE(Definition().provision(config).ok());
+  auto present = Definition().open(config);
+  ASSERT_TRUE(present.ok()) << present.status();
+  ASSERT_TRUE((*present)->TakeOver().ok()) << "it was not let go";
+  ASSERT_TRUE((*present)->LetGo().ok());
+  config.standby = true;
+  {
+    auto successor = Definition().open(config);
+    ASSERT_TRUE(successor.ok()) << successor.status();
+    ASSERT_TRUE((*successor)->TakeOver().ok());
+  }
+  ASSERT_TRUE((*present)->TakeOver().ok());
+  sdk::TestDisk disk(**present);
+  ASSERT_TRUE(disk.Open().ok());
+  ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, std::byte{6})), 0);
+  auto late = Definition().open(config);
+  ASSERT_TRUE(late.ok());
+  EXPECT_FALSE((*late)->TakeOver().ok());
+}
+
+}  // namespace
+}  // namespace diskd::object
