@@ -116,15 +116,17 @@ Task<absl::StatusOr<uint64_t>> Engine::Snapshot(std::string name) {
 }
 
 Task<absl::Status> Engine::RollBackTo(uint64_t id) {
+  const auto gone = [id] { return absl::NotFoundError(absl::StrCat("there is no snapshot ", id)); };
   const SnapshotEntry* entry = head_.head().FindSnapshot(id);
-  if (entry == nullptr || entry->deleted) {
-    co_return absl::NotFoundError(absl::StrCat("there is no snapshot ", id));
-  }
+  if (entry == nullptr || entry->deleted) co_return gone();
   const PagePointer root = entry->root;
   const uint64_t size_blocks = entry->size_blocks;
   CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
   co_return co_await Checkpoint(
-      [size_blocks](Head& head) {
+      [id, size_blocks, gone](Head& head) {
+        // Deleted meanwhile, from another node: what it named may be collected.
+        const SnapshotEntry* still = head.FindSnapshot(id);
+        if (still == nullptr || still->deleted) return gone();
         head.size_blocks = size_blocks;
         return absl::OkStatus();
       },

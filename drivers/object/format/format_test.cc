@@ -89,6 +89,14 @@ TEST(Format_AnyChangedByte, IsRefused) {
   }
 }
 
+TEST(Format_MapPage, LevelThatNoVolumeHasIsRefused) {
+  for (int level : {1, 10, 31, 32, 64, 128, 255}) {
+    MapPage page = TestPage(1);
+    page.level = static_cast<uint8_t>(level);
+    EXPECT_EQ(ParseMapPage(EncodeMapPage(page)).ok(), page.fanout_bits * level < 64) << level;
+  }
+}
+
 TEST(Format_CutShort, IsRefused) {
   for (const Format& format : AllFormats()) {
     for (size_t size = 0; size < format.bytes.size(); ++size) {

@@ -78,6 +78,8 @@ absl::StatusOr<MapPage> ParseMapPage(absl::string_view data) {
   if (page.fanout_bits < kMinFanoutBits || page.fanout_bits > kMaxFanoutBits) {
     return Bad("has an impossible fan-out");
   }
+  // Its children must span a number of blocks that can be said.
+  if (page.fanout_bits * page.level >= 64) return Bad("has an impossible level");
   const size_t fanout = size_t{1} << page.fanout_bits;
   const absl::string_view bits = in.Raw((fanout + 7) / 8);
   if (!in.ok()) return Bad("is cut short");

@@ -57,7 +57,9 @@ absl::Status MakeLogFile(const std::string& path, uint64_t size_bytes) {
   }
   const std::string making = path + ".new";
   auto remove = absl::MakeCleanup([&] { unlink(making.c_str()); });
-  const Fd fd(open(making.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  // What a crash has left, or somebody else has put there: never written through.
+  unlink(making.c_str());
+  const Fd fd(open(making.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("create ", making));
   RETURN_IF_ERROR(WriteZeros(fd.get(), size_bytes, making));
   if (rename(making.c_str(), path.c_str()) != 0) {
