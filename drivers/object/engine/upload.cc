@@ -51,8 +51,10 @@ bool Engine::CutNow() const {
   if (oldest->first_sequence <= urgent_sequence_ || log_.full()) return true;
   if (log_.throttled() && uploading_.empty()) return true;
   if (environment_.scheduler->Now() - oldest->appended >= options_.upload_delay) return true;
+  // Without the header of each record; the newest one comes on top.
   const LogRecord* newest = log_.Find(log_.written_lsn());
-  return (newest->position - oldest->position) * kBlockBytes >= options_.object_bytes;
+  const uint64_t records = log_.written_lsn() - cut_lsn_;
+  return (newest->position - oldest->position - records) * kBlockBytes >= options_.object_bytes;
 }
 
 Task<void> Engine::UploadLoop() {
