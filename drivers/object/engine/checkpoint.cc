@@ -21,12 +21,17 @@ Task<void> Engine::CheckpointLoop() {
     }
     const absl::Status status = co_await Checkpoint(nullptr);
     if (!status.ok()) co_return;
-    if (options_.collect_every_objects > 0 && !collecting_ &&
-        objects_since_collect_ >= options_.collect_every_objects) {
+    if (CollectNow()) {
       objects_since_collect_ = 0;
       tasks_.Spawn(CollectBeside());
     }
   }
+}
+
+bool Engine::CollectNow() const {
+  const int part = static_cast<int>(stored_objects_) / options_.collect_part;
+  return options_.collect_every_objects > 0 && !collecting_ &&
+         objects_since_collect_ >= std::max(options_.collect_every_objects, part);
 }
 
 // Uploads wait for checkpoints and must not wait for a walk over the whole map.

@@ -1,30 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Garbage collection. A pass marks what HEAD's roots reach, deletes objects that nothing reaches,
-// and copies the live rest of sparse ones together; the copies count from the next checkpoint on,
-// and the next pass deletes their sources. Objects that a snapshot reaches stay as they are, all
-// others are collected whether snapshots exist or not.
+// and copies the live rest of the emptiest ones together; the copies count from the next checkpoint
+// on, and their sources are then deleted in the same way. Objects that a snapshot reaches stay as
+// they are, all others are collected whether snapshots exist or not.
 //
 // What may be deleted: objects of this volume that existed before the HEAD the marks come from, and
 // that neither its roots nor the objects behind its checkpoint contain. Later HEADs reach only what
 // this one does and newer objects, so a delete that lands late hurts nobody, whoever owns the
 // volume by then. Seals stay: they hold back owners that do not know yet that they are not.
 #include <algorithm>
+#include <cstring>
 #include <tuple>
 
 #include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/engine.h"
 #include "drivers/object/engine/packer.h"
+#include "drivers/object/engine/workers.h"
 
 namespace diskd::object {
 namespace {
+
+// Walks over the map that one pass makes to move what `collect_bytes` allow each time.
+constexpr int kMoveRounds = 8;
+// Requests at the same time.
+constexpr int kPagesAtOnce = 16;
+constexpr int kDeletesAtOnce = 8;
+constexpr int kReadsAtOnce = 8;
 
 uint64_t Key(uint16_t stream, uint32_t sequence) { return uint64_t{stream} << 32 | sequence; }
 
 }  // namespace
 
+// An object of which little is live; bytes of its data or pages.
+struct Engine::Sparse {
+  uint64_t key;
+  uint64_t live;
+  uint64_t whole;
+
+  double Share() const { return static_cast<double>(live) / static_cast<double>(whole); }
+};
+
 struct Engine::Victims {
+  Head head;                                            // the marks come from it
   absl::flat_hash_map<uint64_t, uint32_t> live_blocks;  // data objects
   absl::flat_hash_map<uint64_t, uint64_t> live_pages;   // map objects, bytes
   absl::flat_hash_set<uint64_t> pinned;                 // a snapshot needs it
@@ -40,53 +59,88 @@ struct Engine::Victims {
   bool gather = false;
   std::vector<std::pair<Lba, BlockLocation>> blocks;
   Moves rewrites;
+
+  // The page counts; false: it is a hole, or known from another snapshot with all below it.
+  bool Mark(PagePointer page, bool pinning);
 };
 
 Task<absl::Status> Engine::CollectOnce() {
   const Mutex::Guard guard = co_await collect_mutex_.Lock();
+  Victims victims;
+  CO_RETURN_IF_ERROR(co_await DeleteUnreached(victims));
+  const uint64_t moved = stats_.blocks_moved;
+  CO_RETURN_IF_ERROR(co_await MoveLive(victims));
+  if (stats_.blocks_moved == moved) co_return absl::OkStatus();
+  // The sources of the copies.
+  Victims emptied;
+  co_return co_await DeleteUnreached(emptied);
+}
+
+Task<absl::Status> Engine::DeleteUnreached(Victims& victims) {
   // All moves are in the tree and HEAD is ours after this.
   CO_RETURN_IF_ERROR(co_await Checkpoint(nullptr));
-  Head head;
   uint32_t side_floor = 0;
   {
     const Mutex::Guard quiet = co_await checkpoint_mutex_.Lock();
-    head = head_.head();
+    victims.head = head_.head();
     side_floor = next_side_;
   }
-  Victims victims;
   if (options_.sabotage != Sabotage::kCollectEarly) {
-    for (const SnapshotEntry& snapshot : head.snapshots) {
-      CO_RETURN_IF_ERROR(co_await Walk(snapshot.root, true, false, victims));
+    for (const SnapshotEntry& snapshot : victims.head.snapshots) {
+      CO_RETURN_IF_ERROR(co_await Walk(snapshot.root, true, victims));
     }
   }
   victims.seen_pages.clear();
-  CO_RETURN_IF_ERROR(co_await Walk(head.checkpoint.root, false, false, victims));
-  CO_RETURN_IF_ERROR(co_await ListCandidates(head, side_floor, victims));
+  CO_RETURN_IF_ERROR(co_await Walk(victims.head.checkpoint.root, false, victims));
+  CO_RETURN_IF_ERROR(co_await ListCandidates(side_floor, victims));
   CO_RETURN_IF_ERROR(co_await DeleteDead(victims));
-  CO_RETURN_IF_ERROR(co_await MoveLive(head, victims));
-  co_return co_await Checkpoint(nullptr);
+  stored_objects_ = victims.live_blocks.size() + victims.live_pages.size();
+  co_return absl::OkStatus();
 }
 
-Task<absl::Status> Engine::Walk(PagePointer at, bool pinned, bool force, Victims& victims) {
-  if (at.hole()) co_return absl::OkStatus();
-  const uint64_t key = Key(at.stream, at.sequence);
-  if (victims.gather) {
-    force |= victims.sparse.contains(key);
-  } else {
-    if (pinned && !victims.seen_pages.insert({at.stream, at.sequence, at.offset}).second) {
-      co_return absl::OkStatus();
+bool Engine::Victims::Mark(PagePointer page, bool pinning) {
+  if (page.hole()) return false;
+  if (gather) return true;
+  if (pinning && !seen_pages.insert({page.stream, page.sequence, page.offset}).second) return false;
+  const uint64_t key = Key(page.stream, page.sequence);
+  live_pages[key] += page.length;
+  if (pinning) pinned.insert(key);
+  return true;
+}
+
+Task<absl::Status> Engine::Walk(PagePointer root, bool pinned, Victims& victims) {
+  if (!victims.Mark(root, pinned)) co_return absl::OkStatus();
+  PagePtr page;
+  CO_RETURN_IF_ERROR(co_await LoadPage(root, &page));
+  co_return co_await WalkPage(root, page, pinned, /*force=*/false, victims);
+}
+
+Task<absl::Status> Engine::LoadPage(PagePointer at, PagePtr* into) {
+  absl::StatusOr<PagePtr> page = co_await tree_.Load(Lane::kCollect, at);
+  if (page.ok()) *into = *std::move(page);
+  co_return page.status();
+}
+
+// `force`: something below it must be written again, and with it the page that is to be emptied.
+Task<absl::Status> Engine::WalkPage(PagePointer at, PagePtr page, bool pinned, bool force,
+                                    Victims& victims) {
+  if (victims.gather) force |= victims.sparse.contains(Key(at.stream, at.sequence));
+  for (size_t slot = 0; slot < page->pages.size();) {
+    std::vector<PagePointer> children;
+    for (; slot < page->pages.size() && children.size() < kPagesAtOnce; ++slot) {
+      if (victims.Mark(page->pages[slot], pinned)) children.push_back(page->pages[slot]);
     }
-    victims.live_pages[key] += at.length;
-    if (pinned) victims.pinned.insert(key);
-  }
-  const absl::StatusOr<std::shared_ptr<const MapPage>> loaded =
-      co_await tree_.Load(Lane::kCollect, at);
-  if (!loaded.ok()) co_return loaded.status();
-  const std::shared_ptr<const MapPage> page = *loaded;
-  for (const PagePointer& child : page->pages) {
-    if (child.hole()) continue;
-    CO_RETURN_IF_ERROR(co_await Walk(child, pinned, force, victims));
-    force = false;
+    std::vector<PagePtr> loaded(children.size());
+    Workers workers(environment_.scheduler, kPagesAtOnce);
+    for (size_t i = 0; i < children.size(); ++i) {
+      co_await workers.Start(LoadPage(children[i], &loaded[i]));
+    }
+    CO_RETURN_IF_ERROR(co_await workers.Finish());
+    for (size_t i = 0; i < children.size(); ++i) {
+      CO_RETURN_IF_ERROR(
+          co_await WalkPage(children[i], std::move(loaded[i]), pinned, force, victims));
+      force = false;
+    }
   }
   const Lba first = page->level == 0 ? page->index << page->fanout_bits : 0;
   for (size_t i = 0; i < page->blocks.size(); ++i) {
@@ -100,15 +154,13 @@ Task<absl::Status> Engine::Walk(PagePointer at, bool pinned, bool force, Victims
     }
     if (force) victims.rewrites[first + i] = {block, block};
     force = false;
-    if (victims.sparse.contains(object) &&
-        victims.blocks.size() * kBlockBytes < options_.collect_bytes) {
-      victims.blocks.emplace_back(first + i, block);
-    }
+    if (victims.sparse.contains(object)) victims.blocks.emplace_back(first + i, block);
   }
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> Engine::ListCandidates(const Head& head, uint32_t side_floor, Victims& victims) {
+Task<absl::Status> Engine::ListCandidates(uint32_t side_floor, Victims& victims) {
+  const Head& head = victims.head;
   std::string after;
   for (bool more = true; more;) {
     const absl::StatusOr<ListResult> listed =
@@ -143,16 +195,27 @@ Task<absl::Status> Engine::ListCandidates(const Head& head, uint32_t side_floor,
 Task<absl::Status> Engine::DeleteDead(Victims& victims) {
   // Reads that began on an older root may still use them.
   co_await readers_.WaitForReaders();
+  Workers workers(environment_.scheduler, kDeletesAtOnce);
   for (const auto& [key, candidate] : victims.candidates) {
     if (victims.live_blocks.contains(key) || victims.live_pages.contains(key)) continue;
-    if (!failure_.ok()) co_return failure_;
-    CO_RETURN_IF_ERROR(co_await store_.Delete(Lane::kCollect, candidate.name));
-    ++stats_.objects_deleted;
+    if (!failure_.ok() || !workers.status().ok()) break;
+    co_await workers.Start(DeleteOne(candidate.name));
   }
-  co_return absl::OkStatus();
+  CO_RETURN_IF_ERROR(co_await workers.Finish());
+  co_return failure_;
 }
 
-Task<absl::Status> Engine::MoveLive(const Head& head, Victims& victims) {
+Task<absl::Status> Engine::DeleteOne(std::string name) {
+  const absl::Status status = co_await store_.Delete(Lane::kCollect, name);
+  if (status.ok()) ++stats_.objects_deleted;
+  co_return status;
+}
+
+// The emptiest objects, as many as must go for the rest to be used as far as the options want.
+Task<absl::StatusOr<std::vector<Engine::Sparse>>> Engine::FindSparse(const Victims& victims) {
+  const Head& head = victims.head;
+  std::vector<Sparse> found;
+  uint64_t live_bytes = 0, whole_bytes = 0;
   for (const auto& [key, candidate] : victims.candidates) {
     if (victims.pinned.contains(key)) continue;
     uint64_t live = 0;
@@ -171,12 +234,47 @@ Task<absl::Status> Engine::MoveLive(const Head& head, Victims& victims) {
       live = it->second;
     }
     if (live == 0 || bytes <= kBlockBytes) continue;
-    const double whole = static_cast<double>(bytes - kBlockBytes);
-    if (static_cast<double>(live) < options_.collect_below * whole) victims.sparse.insert(key);
+    found.push_back({key, live, bytes - kBlockBytes});
+    live_bytes += live;
+    whole_bytes += bytes - kBlockBytes;
   }
-  if (victims.sparse.empty()) co_return absl::OkStatus();
+  std::sort(found.begin(), found.end(),
+            [](const Sparse& a, const Sparse& b) { return a.Share() < b.Share(); });
+  size_t count = 0;
+  while (count < found.size() && found[count].Share() < options_.collect_below &&
+         static_cast<double>(live_bytes) <
+             options_.collect_until * static_cast<double>(whole_bytes)) {
+    // Its live part is in a full object afterwards.
+    whole_bytes -=
+        std::min(whole_bytes, found[count].whole - std::min(found[count].whole, found[count].live));
+    ++count;
+  }
+  found.resize(count);
+  co_return found;
+}
+
+Task<absl::Status> Engine::MoveLive(Victims& victims) {
+  const absl::StatusOr<std::vector<Sparse>> sparse = co_await FindSparse(victims);
+  if (!sparse.ok()) co_return sparse.status();
   victims.gather = true;
-  CO_RETURN_IF_ERROR(co_await Walk(head.checkpoint.root, false, false, victims));
+  size_t next = 0;
+  for (int round = 0; round < kMoveRounds && next < sparse->size(); ++round) {
+    victims.sparse.clear();
+    victims.blocks.clear();
+    victims.rewrites.clear();
+    for (uint64_t bytes = 0; next < sparse->size(); ++next) {
+      bytes += (*sparse)[next].live;
+      if (bytes > options_.collect_bytes && !victims.sparse.empty()) break;
+      victims.sparse.insert((*sparse)[next].key);
+    }
+    CO_RETURN_IF_ERROR(co_await MoveRound(victims));
+    CO_RETURN_IF_ERROR(co_await Checkpoint(nullptr));
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Engine::MoveRound(Victims& victims) {
+  CO_RETURN_IF_ERROR(co_await Walk(victims.head.checkpoint.root, false, victims));
   for (const auto& [lba, move] : victims.rewrites) moves_[lba] = move;
   const auto place = [](const std::pair<Lba, BlockLocation>& block) {
     return std::make_tuple(block.second.stream, block.second.sequence, block.second.block);
@@ -192,6 +290,15 @@ Task<absl::Status> Engine::MoveLive(const Head& head, Victims& victims) {
   co_return absl::OkStatus();
 }
 
+// Through a buffer, as a read from the cache's file needs an aligned one.
+Task<absl::Status> Engine::ReadRun(std::vector<BlockLocation> places, char* into) {
+  const size_t bytes = places.size() * kBlockBytes;
+  AlignedBuffer buffer(places.size());
+  CO_RETURN_IF_ERROR(co_await blocks_.Read(Lane::kCollect, std::move(places), buffer.block(0)));
+  memcpy(into, buffer.block(0), bytes);
+  co_return absl::OkStatus();
+}
+
 Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLocation>>& live) {
   ObjectHeader header;
   header.kind = ObjectKind::kMoved;
@@ -203,23 +310,21 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
     header.moved.push_back({lba, from});
     header.block_crcs.push_back(from.crc);
   }
-  std::string data;
-  AlignedBuffer buffer(kMaxOpBlocks);
-  for (size_t at = 0; at < live.size();) {
+  std::string data(live.size() * kBlockBytes, '\0');
+  Workers workers(environment_.scheduler, kReadsAtOnce);
+  for (size_t at = 0; at < live.size() && workers.status().ok();) {
     std::vector<BlockLocation> places = {live[at].second};
-    while (at + places.size() < live.size() && places.size() < kMaxOpBlocks) {
+    while (at + places.size() < live.size()) {
       const BlockLocation& next = live[at + places.size()].second;
-      if (next.stream != places[0].stream || next.sequence != places[0].sequence ||
-          next.block != places[0].block + places.size()) {
-        break;
-      }
+      if (!BlockReader::InOneGet(places.back(), next)) break;
+      if (uint64_t{next.block} - places[0].block >= kMaxOpBlocks) break;
       places.push_back(next);
     }
     const size_t run = places.size();
-    CO_RETURN_IF_ERROR(co_await blocks_.Read(Lane::kCollect, std::move(places), buffer.block(0)));
-    data.append(reinterpret_cast<const char*>(buffer.block(0)), run * kBlockBytes);
+    co_await workers.Start(ReadRun(std::move(places), &data[at * kBlockBytes]));
     at += run;
   }
+  CO_RETURN_IF_ERROR(co_await workers.Finish());
   std::shared_ptr<const std::string> body =
       co_await PackObject(environment_.scheduler, options_, header, std::move(data));
   const absl::StatusOr<ObjectHeader> there =

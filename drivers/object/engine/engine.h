@@ -127,6 +127,7 @@ class Engine {
 
   struct Batch;  // an object on its way to the store
   struct Victims;
+  struct Sparse;
 
   // engine.cc
   void Fail(const absl::Status& status);
@@ -165,6 +166,7 @@ class Engine {
 
   // checkpoint.cc
   Task<void> CheckpointLoop();
+  bool CollectNow() const;
   Task<void> CollectBeside();
   bool CheckpointDue() const;
   Task<absl::Status> Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to = nullptr,
@@ -194,10 +196,19 @@ class Engine {
 
   // collect.cc
   Task<absl::Status> CollectOnce();
-  Task<absl::Status> Walk(PagePointer at, bool pinned, bool force, Victims& victims);
-  Task<absl::Status> ListCandidates(const Head& head, uint32_t side_floor, Victims& victims);
+  using PagePtr = std::shared_ptr<const MapPage>;
+  Task<absl::Status> Walk(PagePointer root, bool pinned, Victims& victims);
+  Task<absl::Status> WalkPage(PagePointer at, PagePtr page, bool pinned, bool force,
+                              Victims& victims);
+  Task<absl::Status> LoadPage(PagePointer at, PagePtr* into);
+  Task<absl::Status> DeleteUnreached(Victims& victims);
+  Task<absl::Status> DeleteOne(std::string name);
+  Task<absl::Status> ReadRun(std::vector<BlockLocation> places, char* into);
+  Task<absl::Status> ListCandidates(uint32_t side_floor, Victims& victims);
   Task<absl::Status> DeleteDead(Victims& victims);
-  Task<absl::Status> MoveLive(const Head& head, Victims& victims);
+  Task<absl::StatusOr<std::vector<Sparse>>> FindSparse(const Victims& victims);
+  Task<absl::Status> MoveLive(Victims& victims);
+  Task<absl::Status> MoveRound(Victims& victims);
   Task<absl::Status> StoreMoved(const std::vector<std::pair<Lba, BlockLocation>>& live);
 
   const Environment environment_;
@@ -236,7 +247,8 @@ class Engine {
   bool caching_ = false;  // an uploaded object on its way into the read cache
   int objects_since_checkpoint_ = 0;
   int objects_since_collect_ = 0;
-  bool collecting_ = false;  // a pass that the number of objects has begun
+  size_t stored_objects_ = 0;                     // what was in use at the last pass
+  bool collecting_ = false;                       // a pass that the number of objects has begun
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal
 
   EngineStats stats_;

@@ -54,12 +54,16 @@ struct Options {
   uint32_t cache_segment_blocks = 128;
   // Written data kept in memory for reads and uploads; older data is read from the log.
   uint64_t retained_log_bytes = 16 << 20;
-  // Collection: objects of which less than this share is live are copied together, at most
-  // `collect_bytes` of live data in one pass.
-  double collect_below = 0.6;
-  uint64_t collect_bytes = 32 << 20;
-  // A pass begins when so many objects were stored since the last one; 0: only on request.
-  int collect_every_objects = 256;
+  // Collection: the emptiest objects are copied together, if less than `collect_below` of them is
+  // live, until `collect_until` of the rest is; at most `collect_bytes` of live data at a time,
+  // which are 40 bytes of memory a block.
+  double collect_below = 0.8;
+  double collect_until = 0.75;
+  uint64_t collect_bytes = 512 << 20;
+  // A pass begins when so many objects, and 1/`collect_part` of what was in use, were stored since
+  // the last one; 0: only on request.
+  int collect_every_objects = 64;
+  int collect_part = 8;
   // Of a new volume: a page of the map names 2^this blocks or pages.
   uint8_t fanout_bits = 8;
   // New objects: compressed at this zstd level where that saves something; 0: never.
