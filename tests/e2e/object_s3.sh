@@ -46,7 +46,7 @@ for ((round = 0; round < ROUNDS; round++)); do
   for file in 1 2 3 4 5 6; do
     head -c $((RANDOM * 40 + 1)) /dev/urandom >"$WORK/mnt/s3/$round/$file"
   done
-  sync "$WORK/mnt/s3"
+  sync -f "$WORK/mnt/s3"
   (cd "$WORK/mnt/s3" && sha256sum "$round"/*) >>"$WORK/sums"
   cp -a /usr/share/common-licenses "$WORK/mnt/s3/$round/" & # not synced: in flight
   copy=$!
@@ -60,7 +60,7 @@ for ((round = 0; round < ROUNDS; round++)); do
   wait_for 20 has_driver || fail "no driver process within 20 s"
   (cd "$WORK/mnt/s3" && sha256sum --quiet -c "$WORK/sums") || fail "round $round: files are damaged"
 done
-sync "$WORK/mnt/s3"
+sync -f "$WORK/mnt/s3"
 
 if [ -n "$double" ]; then
   step "the service is off for $OFF_S s under fio: no error; then it catches up"

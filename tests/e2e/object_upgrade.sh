@@ -28,7 +28,7 @@ grep -q "has handed over" "$WORK/agent.log" || fail "no hand-over in the log"
 step "the store goes away: the former process goes on, or a new one does; no I/O error"
 mv "$WORK/store" "$WORK/store.away"
 head -c 4M /dev/urandom >"$WORK/mnt/o/file"
-sync "$WORK/mnt/o"
+sync -f "$WORK/mnt/o"
 sum=$(sha256sum <"$WORK/mnt/o/file")
 rc=0
 diskctl driver upgrade --force o >"$WORK/refused" 2>&1 || rc=$?

@@ -35,7 +35,7 @@ mkdir "$WORK/mnt/obj"
 mount "$device" "$WORK/mnt/obj"
 cp -a /usr/share/common-licenses "$WORK/mnt/obj/"
 (cd "$WORK/mnt/obj" && find . -type f -exec sha256sum {} +) >"$WORK/sums"
-sync "$WORK/mnt/obj"
+sync -f "$WORK/mnt/obj"
 wait_for 20 has_driver || fail "no driver process within 20 s"
 kill_driver obj
 (cd "$WORK/mnt/obj" && sha256sum --quiet -c "$WORK/sums")
