@@ -32,6 +32,14 @@ wait_for() { # FILE: until it has a line
   [ -s "$1" ]
 }
 
+wait_until_gone() { # PID, not of a child
+  tries=0
+  while kill -0 "$1" 2>/dev/null && [ $tries -lt $WAIT_TRIES ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+}
+
 # system SYSTEM SETTING: sets it up; DEVICE is its disk, SERVER the process, if any.
 system_up() {
   policy=${2%+spin} spin=0
@@ -88,6 +96,8 @@ system_down() {
     nbd)
       nbd-client -d /dev/nbd0 >/dev/null
       kill "$SERVER"
+      wait_until_gone "$SERVER"
+      rm -f /run/nbd.sock /run/nbd.pid # nbdkit leaves them
       ;;
     buse-polled)
       kill -9 "$SERVER" # it spins for minutes before it would notice
