@@ -7,32 +7,12 @@
 
 #include "drivers/object/object_driver.h"
 #include "drivers/object/packing_parameters.h"
+#include "drivers/object/testing/test_volume.h"
 #include "drivers/sdk/features.h"
-#include "drivers/sdk/testing/temp_dir.h"
-#include "drivers/sdk/testing/test_disk.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
 namespace {
-
-sdk::VolumeConfig Config(const sdk::TempDir& dir) {
-  sdk::VolumeConfig config;
-  config.volume_id = "object-test";
-  config.size_bytes = 8 << 20;
-  config.state_dir = dir.path();
-  config.parameters = {{"store", "dir:" + dir.path() + "/store"}, {"log_mib", "16"}};
-  return config;
-}
-
-void ExpectFirstBlock(const sdk::VolumeConfig& config, std::byte want) {
-  auto driver = Definition().open(config);
-  ASSERT_TRUE(driver.ok()) << driver.status();
-  sdk::TestDisk disk(**driver);
-  ASSERT_TRUE(disk.Open().ok());
-  std::vector<std::byte> data(4096);
-  ASSERT_EQ(disk.Read(0, data), 0);
-  EXPECT_EQ(data, std::vector<std::byte>(4096, want));
-}
 
 TEST(ObjectDriver_Encryption, KeyIsNeededForEverythingButDeletion) {
   const sdk::TempDir dir;

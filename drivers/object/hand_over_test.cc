@@ -5,22 +5,12 @@
 #include <vector>
 
 #include "drivers/object/object_driver.h"
+#include "drivers/object/testing/test_volume.h"
 #include "drivers/sdk/features.h"
-#include "drivers/sdk/testing/temp_dir.h"
-#include "drivers/sdk/testing/test_disk.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
 namespace {
-
-sdk::VolumeConfig Config(const sdk::TempDir& dir) {
-  sdk::VolumeConfig config;
-  config.volume_id = "object-test";
-  config.size_bytes = 8 << 20;
-  config.state_dir = dir.path();
-  config.parameters = {{"store", "dir:" + dir.path() + "/store"}, {"log_mib", "16"}};
-  return config;
-}
 
 TEST(ObjectDriver_HandOver, SuccessorHasEveryWrite) {
   const sdk::TempDir dir;

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "drivers/object/testing/test_volume.h"
 #include "drivers/sdk/features.h"
 #include "drivers/sdk/testing/conformance.h"
 
@@ -19,29 +20,10 @@ namespace {
 struct DirTraits {
   static const sdk::DriverDefinition& Definition() { return object::Definition(); }
   static std::map<std::string, std::string> Parameters(const std::string& directory) {
-    return {{"store", "dir:" + directory + "/store"}, {"log_mib", "16"}, {"cache_mib", "16"}};
+    return TestParameters(directory);
   }
   static constexpr bool kOutlivesProcess = true;
 };
-
-sdk::VolumeConfig Config(const sdk::TempDir& dir) {
-  sdk::VolumeConfig config;
-  config.volume_id = "object-test";
-  config.size_bytes = 8 << 20;
-  config.state_dir = dir.path();
-  config.parameters = DirTraits::Parameters(dir.path());
-  return config;
-}
-
-void ExpectFirstBlock(const sdk::VolumeConfig& config, std::byte want) {
-  auto driver = Definition().open(config);
-  ASSERT_TRUE(driver.ok()) << driver.status();
-  sdk::TestDisk disk(**driver);
-  ASSERT_TRUE(disk.Open().ok());
-  std::vector<std::byte> data(4096);
-  ASSERT_EQ(disk.Read(0, data), 0);
-  EXPECT_EQ(data, std::vector<std::byte>(4096, want));
-}
 
 TEST(ObjectDriver_Close, LogLost_EverythingIsInTheStore) {
   const sdk::TempDir dir;

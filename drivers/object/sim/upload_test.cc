@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "drivers/object/sim/node.h"
+#include "drivers/object/sim/wait.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
@@ -24,15 +25,7 @@ class UploadTest : public testing::Test {
     ASSERT_TRUE(Wait([&](auto done) { node_->engine().Open(done); }).ok());
   }
   absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {
-    absl::Status result = absl::InternalError("it never ends");
-    bool ended = false;
-    start([&](absl::Status status) {
-      result = std::move(status);
-      ended = true;
-    });
-    while (!ended && scheduler_.RunOne()) {
-    }
-    return result;
+    return WaitOn(scheduler_, start);
   }
   void Write(Lba lba) {
     AlignedBuffer buffer(1);

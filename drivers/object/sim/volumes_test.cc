@@ -9,6 +9,7 @@
 #include <string>
 
 #include "drivers/object/sim/node.h"
+#include "drivers/object/sim/wait.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
@@ -32,15 +33,7 @@ Options WithKey(uint8_t first) {
 class VolumesTest : public testing::Test {
  protected:
   absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {
-    absl::Status result = absl::InternalError("it never ends");
-    bool ended = false;
-    start([&](absl::Status status) {
-      result = std::move(status);
-      ended = true;
-    });
-    while (!ended && scheduler_.RunOne()) {
-    }
-    return result;
+    return WaitOn(scheduler_, start);
   }
   absl::Status Create(const Uuid& id, const Options& options) {
     Operator process(&scheduler_, &store_, options);
