@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An ordered map from blocks to values, with ranges of zeros of any length as single entries.
+// An ordered map from blocks to small values, with long ranges of zeros as single entries.
 // Later settings replace earlier ones. Not thread-safe.
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_BLOCK_MAP_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_BLOCK_MAP_H_
 
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 
 #include "absl/container/btree_map.h"
 #include "drivers/object/types.h"
@@ -17,9 +16,10 @@ namespace diskd::object {
 template <class V>
 class BlockMap {
  public:
+  // As small as it can be: there are hundreds of thousands.
   struct Entry {
-    uint64_t blocks = 1;  // data: 1
-    bool zero = false;
+    uint32_t blocks : 31 = 1;  // data: 1
+    uint32_t zero : 1 = 0;
     V value{};
   };
   // What is known about a block: entry == nullptr: nothing. `run`: as many blocks from there on
@@ -31,11 +31,16 @@ class BlockMap {
 
   void SetData(Lba lba, V value) {
     Erase(lba, 1);
-    entries_[lba] = Entry{1, false, std::move(value)};
+    entries_[lba] = Entry{1, false, value};
   }
   void SetZero(Lba lba, uint64_t blocks, V value) {
     Erase(lba, blocks);
-    entries_[lba] = Entry{blocks, true, std::move(value)};
+    while (blocks > 0) {
+      const auto piece = static_cast<uint32_t>(std::min<uint64_t>(blocks, kMaxEntryBlocks));
+      entries_[lba] = Entry{piece, true, value};
+      lba += piece;
+      blocks -= piece;
+    }
   }
 
   Found Find(Lba lba, uint64_t limit) const {
@@ -81,12 +86,18 @@ class BlockMap {
       at = last;
       if (!match(entry.value)) continue;
       entries_.erase(it);
-      if (first < lba) entries_[first] = Entry{lba - first, entry.zero, entry.value};
-      if (last > end) entries_[end] = Entry{last - end, entry.zero, entry.value};
+      if (first < lba) {
+        entries_[first] = Entry{static_cast<uint32_t>(lba - first), entry.zero, entry.value};
+      }
+      if (last > end) {
+        entries_[end] = Entry{static_cast<uint32_t>(last - end), entry.zero, entry.value};
+      }
     }
   }
 
  private:
+  static constexpr uint32_t kMaxEntryBlocks = (1u << 31) - 1;
+
   auto Mutable(Lba lba) {
     auto it = entries_.upper_bound(lba);
     if (it != entries_.begin()) {

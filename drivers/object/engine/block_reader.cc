@@ -13,8 +13,8 @@ namespace diskd::object {
 namespace {
 
 constexpr int kCorruptTries = 6;
-// Blocks fetched by one GET.
-constexpr uint64_t kMaxGetBlocks = 1024;
+// Blocks fetched by one GET, with those in between.
+constexpr uint64_t kMaxGetBlocks = 512;
 // Blocks that are fetched in vain rather than by two GETs around them.
 constexpr size_t kMaxGapBlocks = 16;
 // GETs of one Fetch() at the same time.
@@ -25,11 +25,21 @@ uint64_t Span(const std::vector<BlockLocation>& places) {
   return places.back().block - places[0].block + uint64_t{1};
 }
 
+// Out of everything from the first to the last one.
+void CopyOut(absl::string_view data, const std::vector<BlockLocation>& places, std::byte* into) {
+  for (size_t i = 0; i < places.size(); ++i) {
+    const uint64_t at = places[i].block - places[0].block;
+    memcpy(into + i * kBlockBytes, data.data() + at * kBlockBytes, kBlockBytes);
+  }
+}
+
 }  // namespace
 
-bool BlockReader::InOneGet(const BlockLocation& before, const BlockLocation& next) {
+bool BlockReader::InOneGet(const BlockLocation& first, const BlockLocation& before,
+                           const BlockLocation& next) {
   return next.stream == before.stream && next.sequence == before.sequence &&
-         next.block > before.block && next.block - uint64_t{before.block} <= kMaxGapBlocks;
+         next.block > before.block && next.block - uint64_t{before.block} <= kMaxGapBlocks &&
+         next.block - uint64_t{first.block} < kMaxGetBlocks;
 }
 
 Task<absl::Status> BlockReader::ReadRange(PagePointer root, Lba lba, uint64_t blocks,
@@ -58,7 +68,7 @@ Task<absl::StatusOr<BlockReader::Run>> BlockReader::FindRun(PagePointer root, Lb
     if (!found.ok()) co_return found.status();
     if (run.blocks == 0 && found->location.hole()) co_return Run{found->run, {}};
     if (found->location.hole()) break;
-    if (run.blocks > 0 && !InOneGet(run.places.back(), found->location)) break;
+    if (run.blocks > 0 && !InOneGet(run.places[0], run.places.back(), found->location)) break;
     run.places.push_back(found->location);
     ++run.blocks;
   }
@@ -75,7 +85,7 @@ Task<absl::Status> BlockReader::Fetch(std::vector<BlockLocation> places) {
   Workers workers(scheduler_, kParallelFetches);
   for (size_t begin = 0; begin < places.size();) {
     size_t end = begin + 1;
-    while (end < places.size() && InOneGet(places[end - 1], places[end])) ++end;
+    while (end < places.size() && InOneGet(places[begin], places[end - 1], places[end])) ++end;
     co_await workers.Start(FetchRun({places.begin() + static_cast<ptrdiff_t>(begin),
                                      places.begin() + static_cast<ptrdiff_t>(end)}));
     begin = end;
@@ -84,11 +94,12 @@ Task<absl::Status> BlockReader::Fetch(std::vector<BlockLocation> places) {
 }
 
 Task<absl::Status> BlockReader::FetchRun(std::vector<BlockLocation> places) {
-  std::vector<std::byte> data(places.size() * kBlockBytes);
-  CO_RETURN_IF_ERROR(co_await ReadStore(Lane::kRead, places, data.data()));
-  for (size_t i = 0; i < places.size(); ++i) {
+  const absl::StatusOr<Fetched> got = co_await GetAll(Lane::kRead, places);
+  if (!got.ok()) co_return got.status();
+  const auto* const data = reinterpret_cast<const std::byte*>(got->data.data());
+  for (const BlockLocation& place : places) {
     co_await cache_->WaitForRoom();
-    cache_->Insert(places[i], data.data() + i * kBlockBytes);
+    cache_->Insert(place, data + (place.block - places[0].block) * size_t{kBlockBytes});
   }
   co_return absl::OkStatus();
 }
@@ -116,7 +127,8 @@ Task<absl::Status> BlockReader::Read(Lane lane, std::vector<BlockLocation> place
       continue;
     }
     size_t end = begin + 1;  // behind the last one missing
-    for (size_t i = end; i < places.size() && InOneGet(places[end - 1], places[i]); ++i) {
+    for (size_t i = end; i < places.size() && InOneGet(places[begin], places[end - 1], places[i]);
+         ++i) {
       if (!have[i]) end = i + 1;
     }
     CO_RETURN_IF_ERROR(co_await ReadStore(lane,
@@ -133,6 +145,13 @@ Task<absl::Status> BlockReader::Read(Lane lane, std::vector<BlockLocation> place
 
 Task<absl::Status> BlockReader::ReadStore(Lane lane, std::vector<BlockLocation> places,
                                           std::byte* into) {
+  const absl::StatusOr<Fetched> got = co_await GetAll(lane, places);
+  if (got.ok()) CopyOut(got->data, places, into);
+  co_return got.status();
+}
+
+Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetAll(
+    Lane lane, const std::vector<BlockLocation>& places) {
   const Stream* found = head_().FindStream(places[0].stream);
   if (found == nullptr) {
     co_return absl::DataLossError(absl::StrCat("data is in unknown stream ", places[0].stream));
@@ -140,17 +159,16 @@ Task<absl::Status> BlockReader::ReadStore(Lane lane, std::vector<BlockLocation> 
   const Stream stream = *found;  // the HEAD may be replaced while we wait
   const std::string name =
       ObjectName(stream.volume, stream.epoch, stream.nonce, places[0].sequence);
-  const absl::Status status = co_await ReadFrom(lane, name, stream, places, into);
-  if (!absl::IsNotFound(status)) co_return status;
+  absl::StatusOr<Fetched> got = co_await GetFrom(lane, name, stream, places);
+  if (!absl::IsNotFound(got.status())) co_return got;
   if (options_.sabotage == Sabotage::kZeroOnMissing) {
-    memset(into, 0, places.size() * kBlockBytes);
-    co_return absl::OkStatus();
+    co_return Fetched{{}, std::string(Span(places) * kBlockBytes, '\0')};
   }
   co_return absl::DataLossError(absl::StrCat("object ", name, " is missing"));
 }
 
-Task<absl::Status> BlockReader::ReadFrom(Lane lane, std::string name, Stream stream,
-                                         std::vector<BlockLocation> places, std::byte* into) {
+Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetFrom(
+    Lane lane, std::string name, Stream stream, const std::vector<BlockLocation>& places) {
   std::shared_ptr<const Index> index = std::make_shared<const Index>();
   if (head_().packed) {
     absl::StatusOr<std::shared_ptr<const Index>> found =
@@ -172,6 +190,11 @@ Task<absl::Status> BlockReader::ReadFrom(Lane lane, std::string name, Stream str
     range.offset = index->header_bytes + index->Begin(first);
     range.length = index->ends[last] - index->Begin(first);
   }
+  const uint64_t frame_bytes = index->frame_blocks * uint64_t{kBlockBytes};
+  MemoryBudget::Grant memory;
+  if (memory_.has_value()) {
+    memory = co_await memory_->Take(range.length + (last - first + 1) * frame_bytes);
+  }
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
     absl::StatusOr<GetResult> got = co_await store_->Get(lane, name, range);
     if (!got.ok()) co_return got.status();
@@ -182,12 +205,7 @@ Task<absl::Status> BlockReader::ReadFrom(Lane lane, std::string name, Stream str
       if (!unpacked.ok()) continue;
       data = *std::move(unpacked);
     }
-    if (!Good(data, places)) continue;
-    for (size_t i = 0; i < places.size(); ++i) {
-      const uint64_t at = places[i].block - places[0].block;
-      memcpy(into + i * kBlockBytes, data.data() + at * kBlockBytes, kBlockBytes);
-    }
-    co_return absl::OkStatus();
+    if (Good(data, places)) co_return Fetched{std::move(memory), std::move(data)};
   }
   co_return absl::DataLossError(absl::StrCat("object ", name, " is damaged"));
 }
@@ -202,6 +220,7 @@ absl::StatusOr<std::string> BlockReader::Unpack(const Index& index, const Stream
     cipher.emplace(*options_.key, stream.volume, stream.epoch, stream.nonce, places[0].sequence);
   }
   std::string data;
+  data.reserve(frames * index.frame_blocks * kBlockBytes);
   for (uint64_t frame = first; frame < first + frames; ++frame) {
     const uint64_t begin = index.Begin(frame);
     const uint64_t blocks =
@@ -218,7 +237,9 @@ absl::StatusOr<std::string> BlockReader::Unpack(const Index& index, const Stream
   }
   const uint64_t skip =
       places[0].block - index.header_bytes / kBlockBytes - first * index.frame_blocks;
-  return data.substr(skip * kBlockBytes, Span(places) * kBlockBytes);
+  data.erase(0, skip * kBlockBytes);
+  if (data.size() > Span(places) * kBlockBytes) data.resize(Span(places) * kBlockBytes);
+  return data;
 }
 
 Task<absl::StatusOr<std::shared_ptr<const BlockReader::Index>>> BlockReader::IndexOf(

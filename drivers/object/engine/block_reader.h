@@ -8,6 +8,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/map_tree.h"
+#include "drivers/object/engine/memory_budget.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/read_cache.h"
 #include "drivers/object/engine/store_client.h"
@@ -25,8 +27,8 @@ namespace diskd::object {
 
 class BlockReader {
  public:
-  // `cache`: asked first, and given what guests read from the store; nullptr: none, and `scheduler`
-  // is not used.
+  // `cache`: asked first, and given what guests read from the store; nullptr: none. Without a
+  // `scheduler` the memory of reads is not bounded.
   BlockReader(StoreClient* store, MapTree* tree, std::function<const Head&()> head,
               const Options& options, Scheduler* scheduler = nullptr, ReadCache* cache = nullptr)
       : store_(store),
@@ -34,10 +36,14 @@ class BlockReader {
         head_(std::move(head)),
         options_(options),
         scheduler_(scheduler),
-        cache_(cache) {}
+        cache_(cache) {
+    if (scheduler != nullptr) memory_.emplace(scheduler, options.read_bytes);
+  }
 
-  // Whether a block lies so close behind another one that a GET of both costs no more than two.
-  static bool InOneGet(const BlockLocation& before, const BlockLocation& next);
+  // Whether a GET from `first` to `before` should go on to `next`: it is so close that this costs
+  // no more than a GET of its own.
+  static bool InOneGet(const BlockLocation& first, const BlockLocation& before,
+                       const BlockLocation& next);
 
   // Blocks of one object, each InOneGet of the one before. DATA_LOSS: it is missing or damaged.
   Task<absl::Status> Read(Lane lane, std::vector<BlockLocation> places, std::byte* into);
@@ -70,10 +76,16 @@ class BlockReader {
     std::shared_ptr<const Index> index;
     std::list<Key>::iterator age;
   };
+  // What a GET has brought: everything from the first to the last of the places.
+  struct Fetched {
+    MemoryBudget::Grant memory;
+    std::string data;
+  };
   Task<absl::Status> FetchRun(std::vector<BlockLocation> places);
   Task<absl::Status> ReadStore(Lane lane, std::vector<BlockLocation> places, std::byte* into);
-  Task<absl::Status> ReadFrom(Lane lane, std::string name, Stream stream,
-                              std::vector<BlockLocation> places, std::byte* into);
+  Task<absl::StatusOr<Fetched>> GetAll(Lane lane, const std::vector<BlockLocation>& places);
+  Task<absl::StatusOr<Fetched>> GetFrom(Lane lane, std::string name, Stream stream,
+                                        const std::vector<BlockLocation>& places);
   Task<absl::StatusOr<std::shared_ptr<const Index>>> IndexOf(Lane lane, Stream stream,
                                                              uint32_t sequence);
   void Remember(const Key& key, std::shared_ptr<const Index> index);
@@ -89,6 +101,7 @@ class BlockReader {
   const Options& options_;
   Scheduler* const scheduler_;
   ReadCache* const cache_;
+  std::optional<MemoryBudget> memory_;
   absl::flat_hash_map<Key, Cached> indexes_;
   std::list<Key> ages_;  // the least recently used last
   uint64_t cached_bytes_ = 0;

@@ -3,6 +3,7 @@
 // Checkpoints and snapshots: what is in the store moves into the tree, and HEAD names its new root.
 #include <algorithm>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/engine.h"
 
@@ -46,6 +47,11 @@ Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* 
                                       uint64_t truncate_to) {
   const Mutex::Guard guard = co_await checkpoint_mutex_.Lock();
   if (!failure_.ok()) co_return failure_;
+  checkpointing_ = true;
+  const auto ended = absl::MakeCleanup([this] {
+    checkpointing_ = false;
+    upload_work_.Notify();
+  });
   const struct Checkpoint before = head_.head().checkpoint;
   struct Checkpoint next;
   next.stream = stream_.id;
@@ -60,6 +66,7 @@ Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* 
   if (truncate_to < size_blocks) frozen_.SetZero(truncate_to, size_blocks - truncate_to, {});
   const Moves moves = std::exchange(moves_, {});
   objects_since_checkpoint_ = 0;
+  upload_work_.Notify();
   if (roll_back_to == nullptr) {
     MapWriter writer(&tree_, &store_, environment_.scheduler, stream_, &next_side_,
                      head_.head().fanout_bits, options_);
@@ -87,7 +94,6 @@ Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* 
   root_ = next.root;
   frozen_.clear();
   ++stats_.checkpoints;
-  upload_work_.Notify();
   co_return absl::OkStatus();
 }
 

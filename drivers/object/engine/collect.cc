@@ -14,6 +14,7 @@
 #include <tuple>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/engine.h"
 #include "drivers/object/engine/packer.h"
@@ -23,11 +24,12 @@ namespace diskd::object {
 namespace {
 
 // Walks over the map that one pass makes to move what `collect_bytes` allow each time.
-constexpr int kMoveRounds = 8;
+constexpr int kMoveRounds = 16;
 // Requests at the same time.
 constexpr int kPagesAtOnce = 16;
 constexpr int kDeletesAtOnce = 8;
 constexpr int kReadsAtOnce = 8;
+constexpr uint64_t kMaxRunBlocks = 64;
 
 uint64_t Key(uint16_t stream, uint32_t sequence) { return uint64_t{stream} << 32 | sequence; }
 
@@ -43,25 +45,23 @@ struct Engine::Sparse {
 };
 
 struct Engine::Victims {
-  Head head;                                            // the marks come from it
-  absl::flat_hash_map<uint64_t, uint32_t> live_blocks;  // data objects
-  absl::flat_hash_map<uint64_t, uint64_t> live_pages;   // map objects, bytes
-  absl::flat_hash_set<uint64_t> pinned;                 // a snapshot needs it
-  // Pages of snapshots, which share most of them.
-  absl::flat_hash_set<std::tuple<uint16_t, uint32_t, uint32_t>> seen_pages;
-  struct Candidate {
-    std::string name;
-    uint64_t bytes;
+  Head head;        // the marks come from it
+  std::string end;  // last name looked at; "": there are no more
+  struct Object {
+    uint32_t bytes = 0;  // stored
+    uint32_t live = 0;   // bytes of its data or pages that HEAD's roots reach
+    bool data = false;
+    bool pinned = false;  // a snapshot needs it
   };
-  absl::btree_map<uint64_t, Candidate> candidates;
+  // Of which something may be deleted or copied. The memory of a pass.
+  absl::btree_map<uint64_t, Object> objects;
   absl::flat_hash_set<uint64_t> sparse;
   // Second walk: what to copy, what to rewrite.
   bool gather = false;
   std::vector<std::pair<Lba, BlockLocation>> blocks;
   Moves rewrites;
 
-  // The page counts; false: it is a hole, or known from another snapshot with all below it.
-  bool Mark(PagePointer page, bool pinning);
+  void Mark(uint64_t key, uint32_t bytes, bool data, bool pinning);
 };
 
 Task<absl::Status> Engine::CollectOnce() {
@@ -70,10 +70,13 @@ Task<absl::Status> Engine::CollectOnce() {
   CO_RETURN_IF_ERROR(co_await DeleteUnreached(victims));
   const uint64_t moved = stats_.blocks_moved;
   CO_RETURN_IF_ERROR(co_await MoveLive(victims));
-  if (stats_.blocks_moved == moved) co_return absl::OkStatus();
-  // The sources of the copies.
-  Victims emptied;
-  co_return co_await DeleteUnreached(emptied);
+  if (stats_.blocks_moved > moved) {
+    // The sources of the copies.
+    Victims emptied;
+    CO_RETURN_IF_ERROR(co_await DeleteUnreached(emptied));
+  }
+  collect_after_ = victims.end;
+  co_return absl::OkStatus();
 }
 
 Task<absl::Status> Engine::DeleteUnreached(Victims& victims) {
@@ -85,71 +88,87 @@ Task<absl::Status> Engine::DeleteUnreached(Victims& victims) {
     victims.head = head_.head();
     side_floor = next_side_;
   }
+  CO_RETURN_IF_ERROR(co_await ListCandidates(side_floor, victims));
   if (options_.sabotage != Sabotage::kCollectEarly) {
+    PagePointer before;
     for (const SnapshotEntry& snapshot : victims.head.snapshots) {
-      CO_RETURN_IF_ERROR(co_await Walk(snapshot.root, true, victims));
+      CO_RETURN_IF_ERROR(co_await Walk(snapshot.root, before, true, victims));
+      before = snapshot.root;
     }
   }
-  victims.seen_pages.clear();
-  CO_RETURN_IF_ERROR(co_await Walk(victims.head.checkpoint.root, false, victims));
-  CO_RETURN_IF_ERROR(co_await ListCandidates(side_floor, victims));
+  CO_RETURN_IF_ERROR(co_await Walk(victims.head.checkpoint.root, {}, false, victims));
   CO_RETURN_IF_ERROR(co_await DeleteDead(victims));
-  stored_objects_ = victims.live_blocks.size() + victims.live_pages.size();
+  stored_objects_ = victims.objects.size();
   co_return absl::OkStatus();
 }
 
-bool Engine::Victims::Mark(PagePointer page, bool pinning) {
-  if (page.hole()) return false;
-  if (gather) return true;
-  if (pinning && !seen_pages.insert({page.stream, page.sequence, page.offset}).second) return false;
-  const uint64_t key = Key(page.stream, page.sequence);
-  live_pages[key] += page.length;
-  if (pinning) pinned.insert(key);
-  return true;
+void Engine::Victims::Mark(uint64_t key, uint32_t bytes, bool data, bool pinning) {
+  const auto it = objects.find(key);
+  if (it == objects.end()) return;
+  Object& object = it->second;
+  // What snapshots that are not neighbours share is told twice.
+  object.live = std::max(object.live, object.live + bytes);
+  object.data |= data;
+  object.pinned |= pinning;
 }
 
-Task<absl::Status> Engine::Walk(PagePointer root, bool pinned, Victims& victims) {
-  if (!victims.Mark(root, pinned)) co_return absl::OkStatus();
-  PagePtr page;
-  CO_RETURN_IF_ERROR(co_await LoadPage(root, &page));
-  co_return co_await WalkPage(root, page, pinned, /*force=*/false, victims);
+// `before`: a root whose pages are marked as these will be; what both share is left out.
+Task<absl::Status> Engine::Walk(PagePointer root, PagePointer before, bool pinned,
+                                Victims& victims) {
+  if (root.hole() || root == before) co_return absl::OkStatus();
+  if (!victims.gather) victims.Mark(Key(root.stream, root.sequence), root.length, false, pinned);
+  PagePair pages;
+  CO_RETURN_IF_ERROR(co_await LoadPages(root, before, &pages));
+  co_return co_await WalkPage(root, std::move(pages), pinned, /*force=*/false, victims);
 }
 
-Task<absl::Status> Engine::LoadPage(PagePointer at, PagePtr* into) {
+Task<absl::Status> Engine::LoadPages(PagePointer at, PagePointer before, PagePair* into) {
   absl::StatusOr<PagePtr> page = co_await tree_.Load(Lane::kCollect, at);
-  if (page.ok()) *into = *std::move(page);
-  co_return page.status();
+  if (!page.ok()) co_return page.status();
+  into->page = *std::move(page);
+  if (before.hole()) co_return absl::OkStatus();
+  page = co_await tree_.Load(Lane::kCollect, before);
+  if (!page.ok()) co_return page.status();
+  // Else the volume has grown in between.
+  if ((*page)->level == into->page->level) into->before = *std::move(page);
+  co_return absl::OkStatus();
 }
 
 // `force`: something below it must be written again, and with it the page that is to be emptied.
-Task<absl::Status> Engine::WalkPage(PagePointer at, PagePtr page, bool pinned, bool force,
+Task<absl::Status> Engine::WalkPage(PagePointer at, PagePair pages, bool pinned, bool force,
                                     Victims& victims) {
   if (victims.gather) force |= victims.sparse.contains(Key(at.stream, at.sequence));
-  for (size_t slot = 0; slot < page->pages.size();) {
-    std::vector<PagePointer> children;
-    for (; slot < page->pages.size() && children.size() < kPagesAtOnce; ++slot) {
-      if (victims.Mark(page->pages[slot], pinned)) children.push_back(page->pages[slot]);
+  const std::vector<PagePointer>& below = pages.page->pages;
+  for (size_t slot = 0; slot < below.size();) {
+    std::vector<size_t> slots;
+    for (; slot < below.size() && slots.size() < kPagesAtOnce; ++slot) {
+      if (below[slot].hole() || below[slot] == pages.PageBefore(slot)) continue;
+      slots.push_back(slot);
+      if (victims.gather) continue;
+      const PagePointer& child = below[slot];
+      victims.Mark(Key(child.stream, child.sequence), child.length, false, pinned);
     }
-    std::vector<PagePtr> loaded(children.size());
+    std::vector<PagePair> loaded(slots.size());
     Workers workers(environment_.scheduler, kPagesAtOnce);
-    for (size_t i = 0; i < children.size(); ++i) {
-      co_await workers.Start(LoadPage(children[i], &loaded[i]));
+    for (size_t i = 0; i < slots.size(); ++i) {
+      co_await workers.Start(LoadPages(below[slots[i]], pages.PageBefore(slots[i]), &loaded[i]));
     }
     CO_RETURN_IF_ERROR(co_await workers.Finish());
-    for (size_t i = 0; i < children.size(); ++i) {
+    for (size_t i = 0; i < slots.size(); ++i) {
       CO_RETURN_IF_ERROR(
-          co_await WalkPage(children[i], std::move(loaded[i]), pinned, force, victims));
+          co_await WalkPage(below[slots[i]], std::move(loaded[i]), pinned, force, victims));
       force = false;
     }
   }
-  const Lba first = page->level == 0 ? page->index << page->fanout_bits : 0;
-  for (size_t i = 0; i < page->blocks.size(); ++i) {
-    const BlockLocation& block = page->blocks[i];
+  const MapPage& page = *pages.page;
+  const Lba first = page.level == 0 ? page.index << page.fanout_bits : 0;
+  for (size_t i = 0; i < page.blocks.size(); ++i) {
+    const BlockLocation& block = page.blocks[i];
     if (block.hole()) continue;
     const uint64_t object = Key(block.stream, block.sequence);
     if (!victims.gather) {
-      ++victims.live_blocks[object];
-      if (pinned) victims.pinned.insert(object);
+      const bool told = pages.before != nullptr && pages.before->blocks[i] == block;
+      if (!told) victims.Mark(object, kBlockBytes, true, pinned);
       continue;
     }
     if (force) victims.rewrites[first + i] = {block, block};
@@ -161,13 +180,17 @@ Task<absl::Status> Engine::WalkPage(PagePointer at, PagePtr page, bool pinned, b
 
 Task<absl::Status> Engine::ListCandidates(uint32_t side_floor, Victims& victims) {
   const Head& head = victims.head;
-  std::string after;
+  std::string after = collect_after_;
   for (bool more = true; more;) {
     const absl::StatusOr<ListResult> listed =
         co_await store_.List(Lane::kCollect, VolumePrefix(volume_), after);
     if (!listed.ok()) co_return listed.status();
     more = listed->more && !listed->entries.empty();
     for (const ListEntry& entry : listed->entries) {
+      if (victims.objects.size() >= options_.collect_objects) {
+        victims.end = after;
+        co_return absl::OkStatus();
+      }
       after = entry.name;
       const absl::StatusOr<ParsedObjectName> name = ParseObjectName(entry.name);
       if (!name.ok()) continue;
@@ -186,7 +209,8 @@ Task<absl::Status> Engine::ListCandidates(uint32_t side_floor, Victims& victims)
       } else if (stream->end == 0 || name->sequence == stream->end) {
         continue;
       }
-      victims.candidates[Key(stream->id, name->sequence)] = {entry.name, entry.object_bytes};
+      const auto bytes = static_cast<uint32_t>(std::min<uint64_t>(entry.object_bytes, ~0u));
+      victims.objects[Key(stream->id, name->sequence)].bytes = bytes;
     }
   }
   co_return absl::OkStatus();
@@ -196,12 +220,15 @@ Task<absl::Status> Engine::DeleteDead(Victims& victims) {
   // Reads that began on an older root may still use them.
   co_await readers_.WaitForReaders();
   Workers workers(environment_.scheduler, kDeletesAtOnce);
-  for (const auto& [key, candidate] : victims.candidates) {
-    if (victims.live_blocks.contains(key) || victims.live_pages.contains(key)) continue;
+  for (const auto& [key, object] : victims.objects) {
+    if (object.live > 0) continue;
     if (!failure_.ok() || !workers.status().ok()) break;
-    co_await workers.Start(DeleteOne(candidate.name));
+    const Stream& stream = *victims.head.FindStream(static_cast<uint16_t>(key >> 32));
+    co_await workers.Start(DeleteOne(ObjectName(stream.volume, stream.epoch, stream.nonce,
+                                                static_cast<uint32_t>(key))));
   }
   CO_RETURN_IF_ERROR(co_await workers.Finish());
+  absl::erase_if(victims.objects, [](const auto& object) { return object.second.live == 0; });
   co_return failure_;
 }
 
@@ -216,26 +243,20 @@ Task<absl::StatusOr<std::vector<Engine::Sparse>>> Engine::FindSparse(const Victi
   const Head& head = victims.head;
   std::vector<Sparse> found;
   uint64_t live_bytes = 0, whole_bytes = 0;
-  for (const auto& [key, candidate] : victims.candidates) {
-    if (victims.pinned.contains(key)) continue;
-    uint64_t live = 0;
-    uint64_t bytes = candidate.bytes;
-    if (auto it = victims.live_blocks.find(key); it != victims.live_blocks.end()) {
-      live = uint64_t{it->second} * kBlockBytes;
-      if (head.packed) {
-        // As many bytes as they were before.
-        const Stream stream = *head.FindStream(static_cast<uint16_t>(key >> 32));
-        const absl::StatusOr<uint64_t> unpacked =
-            co_await blocks_.DataBlocks(Lane::kCollect, stream, static_cast<uint32_t>(key));
-        if (!unpacked.ok()) co_return unpacked.status();
-        bytes = (*unpacked + 1) * kBlockBytes;
-      }
-    } else if (auto it = victims.live_pages.find(key); it != victims.live_pages.end()) {
-      live = it->second;
+  for (const auto& [key, object] : victims.objects) {
+    if (object.pinned) continue;
+    uint64_t bytes = object.bytes;
+    if (object.data && head.packed) {
+      // As many bytes as they were before.
+      const Stream stream = *head.FindStream(static_cast<uint16_t>(key >> 32));
+      const absl::StatusOr<uint64_t> unpacked =
+          co_await blocks_.DataBlocks(Lane::kCollect, stream, static_cast<uint32_t>(key));
+      if (!unpacked.ok()) co_return unpacked.status();
+      bytes = (*unpacked + 1) * kBlockBytes;
     }
-    if (live == 0 || bytes <= kBlockBytes) continue;
-    found.push_back({key, live, bytes - kBlockBytes});
-    live_bytes += live;
+    if (bytes <= kBlockBytes) continue;
+    found.push_back({key, object.live, bytes - kBlockBytes});
+    live_bytes += object.live;
     whole_bytes += bytes - kBlockBytes;
   }
   std::sort(found.begin(), found.end(),
@@ -274,7 +295,7 @@ Task<absl::Status> Engine::MoveLive(Victims& victims) {
 }
 
 Task<absl::Status> Engine::MoveRound(Victims& victims) {
-  CO_RETURN_IF_ERROR(co_await Walk(victims.head.checkpoint.root, false, victims));
+  CO_RETURN_IF_ERROR(co_await Walk(victims.head.checkpoint.root, {}, false, victims));
   for (const auto& [lba, move] : victims.rewrites) moves_[lba] = move;
   const auto place = [](const std::pair<Lba, BlockLocation>& block) {
     return std::make_tuple(block.second.stream, block.second.sequence, block.second.block);
@@ -310,14 +331,18 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
     header.moved.push_back({lba, from});
     header.block_crcs.push_back(from.crc);
   }
-  std::string data(live.size() * kBlockBytes, '\0');
+  const uint64_t bytes = ObjectHeaderBytes(header) + live.size() * uint64_t{kBlockBytes};
+  const MemoryBudget::Grant memory = co_await bodies_.Take(bytes * PackingCopies(options_));
+  std::string data;
+  data.reserve(bytes);
+  data.resize(live.size() * kBlockBytes);
   Workers workers(environment_.scheduler, kReadsAtOnce);
   for (size_t at = 0; at < live.size() && workers.status().ok();) {
     std::vector<BlockLocation> places = {live[at].second};
     while (at + places.size() < live.size()) {
       const BlockLocation& next = live[at + places.size()].second;
-      if (!BlockReader::InOneGet(places.back(), next)) break;
-      if (uint64_t{next.block} - places[0].block >= kMaxOpBlocks) break;
+      if (!BlockReader::InOneGet(places[0], places.back(), next)) break;
+      if (uint64_t{next.block} - places[0].block >= kMaxRunBlocks) break;
       places.push_back(next);
     }
     const size_t run = places.size();

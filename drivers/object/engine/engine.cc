@@ -14,6 +14,7 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
       options_(options),
       store_(environment.store, environment.scheduler, absl::InfiniteDuration(),
              options_.key_or_null()),
+      bodies_(environment.scheduler, options_.body_bytes),
       readers_(environment.scheduler),
       head_(&store_, environment.scheduler, volume, options_),
       tree_(
@@ -228,6 +229,7 @@ EngineStats Engine::stats() const {
   }
   stats.map_entries = overlay_.size() + delta_.size() + frozen_.size();
   stats.map_cache_bytes = tree_.cached_bytes();
+  stats.body_bytes_most = bodies_.most();
   stats.store = store_.counters();
   stats.cache = cache_.counters();
   return stats;

@@ -29,6 +29,7 @@
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/map_tree.h"
 #include "drivers/object/engine/map_writer.h"
+#include "drivers/object/engine/memory_budget.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/read_ahead.h"
 #include "drivers/object/engine/read_barrier.h"
@@ -77,6 +78,7 @@ struct EngineStats {
   uint64_t blocks_read_ahead = 0;
   uint64_t map_entries = 0;        // held in memory
   uint64_t map_cache_bytes = 0;    // pages of the tree
+  uint64_t body_bytes_most = 0;    // of objects being made or stored, at the same time, ever
   uint64_t packed_data_bytes = 0;  // of uploaded objects, before packing...
   uint64_t stored_data_bytes = 0;  // ...and after it
   StoreCounters store;
@@ -156,6 +158,7 @@ class Engine {
   std::shared_ptr<Batch> Cut();
   Task<void> Upload(std::shared_ptr<Batch> batch);
   Task<absl::Status> FillBody(const Batch& batch, std::string& body);
+  Task<absl::StatusOr<size_t>> ReadSources(const Batch& batch, size_t at, AlignedBuffer& into);
   void ApplyUploaded();
   bool WorthCaching() const;
   Task<void> CacheUploaded(const Batch& batch, absl::string_view blocks);
@@ -197,10 +200,17 @@ class Engine {
   // collect.cc
   Task<absl::Status> CollectOnce();
   using PagePtr = std::shared_ptr<const MapPage>;
-  Task<absl::Status> Walk(PagePointer root, bool pinned, Victims& victims);
-  Task<absl::Status> WalkPage(PagePointer at, PagePtr page, bool pinned, bool force,
+  struct PagePair {  // of two roots, at the same place
+    PagePtr page;
+    PagePtr before;  // nullptr: there is none
+    PagePointer PageBefore(size_t slot) const {
+      return before == nullptr ? PagePointer{} : before->pages[slot];
+    }
+  };
+  Task<absl::Status> Walk(PagePointer root, PagePointer before, bool pinned, Victims& victims);
+  Task<absl::Status> WalkPage(PagePointer at, PagePair pages, bool pinned, bool force,
                               Victims& victims);
-  Task<absl::Status> LoadPage(PagePointer at, PagePtr* into);
+  Task<absl::Status> LoadPages(PagePointer at, PagePointer before, PagePair* into);
   Task<absl::Status> DeleteUnreached(Victims& victims);
   Task<absl::Status> DeleteOne(std::string name);
   Task<absl::Status> ReadRun(std::vector<BlockLocation> places, char* into);
@@ -215,6 +225,7 @@ class Engine {
   const Uuid volume_;
   const Options options_;
   StoreClient store_;
+  MemoryBudget bodies_;  // of data objects that are being made or stored
   ReadBarrier readers_;
   HeadKeeper head_;
   MapTree tree_;
@@ -244,10 +255,12 @@ class Engine {
   uint64_t cut_lsn_ = 1;               // next record to put into an object
   std::deque<std::shared_ptr<Batch>> uploading_;
   bool upload_timer_ = false;
+  bool checkpointing_ = false;
   bool caching_ = false;  // an uploaded object on its way into the read cache
   int objects_since_checkpoint_ = 0;
   int objects_since_collect_ = 0;
-  size_t stored_objects_ = 0;                     // what was in use at the last pass
+  size_t stored_objects_ = 0;                     // of the last pass: what was in use
+  std::string collect_after_;                     // where the next pass goes on; "": at the start
   bool collecting_ = false;                       // a pass that the number of objects has begun
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal
 

@@ -11,15 +11,9 @@ namespace diskd::object {
 Task<absl::StatusOr<PagePointer>> MapWriter::Merge(PagePointer root, uint64_t size_blocks,
                                                    const BlockMap<BlockLocation>& changes,
                                                    const Moves& moves) {
-  for (const auto& [lba, move] : moves) changes_.SetData(lba, {move.to, true, move.from});
-  for (const auto& [lba, entry] : changes) {
-    if (entry.zero) {
-      changes_.SetZero(lba, entry.blocks, {});
-    } else {
-      changes_.SetData(lba, {entry.value, false, {}});
-    }
-  }
-  if (changes_.empty()) co_return root;
+  changes_ = &changes;
+  moves_ = &moves;
+  if (changes.empty() && moves.empty()) co_return root;
   uint8_t level = RootLevel(fanout_bits_, size_blocks);
   if (!root.hole()) {
     const absl::StatusOr<std::shared_ptr<const MapPage>> page =
@@ -83,15 +77,19 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level
 bool MapWriter::ApplyToLeaf(MapPage& page, Lba first) {
   bool changed = false;
   const Lba end = first + page.blocks.size();
-  for (auto it = changes_.FirstBehind(first); it != changes_.end() && it->first < end; ++it) {
+  for (auto it = moves_->lower_bound(first); it != moves_->end() && it->first < end; ++it) {
+    BlockLocation& slot = page.blocks[it->first - first];
+    if (slot != it->second.from || changes_->Find(it->first, 1).entry != nullptr) continue;
+    slot = it->second.to;
+    changed = true;
+  }
+  for (auto it = changes_->FirstBehind(first); it != changes_->end() && it->first < end; ++it) {
     const Lba from = std::max(first, it->first);
     const Lba to = std::min(end, it->first + it->second.blocks);
     for (Lba lba = from; lba < to; ++lba) {
       BlockLocation& slot = page.blocks[lba - first];
-      const Change& change = it->second.value;
-      if (change.conditional && slot != change.from) continue;
-      const BlockLocation next = it->second.zero ? BlockLocation{} : change.to;
-      changed |= change.conditional || slot != next;
+      const BlockLocation next = it->second.zero ? BlockLocation{} : it->second.value;
+      changed |= slot != next;
       slot = next;
     }
   }
@@ -105,16 +103,20 @@ Task<absl::StatusOr<bool>> MapWriter::ApplyToInner(MapPage& page, Lba first) {
     std::vector<Child> children;
     for (; slot < page.pages.size() && children.size() < kPagesAtOnce; ++slot) {
       const Lba begin = first + slot * span;
-      const auto it = changes_.FirstBehind(begin);
-      if (it == changes_.end()) {
+      const auto it = changes_->FirstBehind(begin);
+      const auto move = moves_->lower_bound(begin);
+      if (it == changes_->end() && move == moves_->end()) {
         slot = page.pages.size();
         break;
       }
-      if (it->first >= begin + span) {
-        slot = std::min<uint64_t>((it->first - first) / span, page.pages.size()) - 1;
+      const Lba next = std::min(it == changes_->end() ? ~Lba{0} : it->first,
+                                move == moves_->end() ? ~Lba{0} : move->first);
+      if (next >= begin + span) {
+        slot = std::min<uint64_t>((next - first) / span, page.pages.size()) - 1;
         continue;
       }
-      if (it->second.zero && it->first <= begin && it->first + it->second.blocks >= begin + span) {
+      if (it != changes_->end() && it->second.zero && it->first <= begin &&
+          it->first + it->second.blocks >= begin + span) {
         changed |= !page.pages[slot].hole();
         page.pages[slot] = {};
       } else {
@@ -156,6 +158,7 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Emit(const MapPage& page) {
   }
   if (body_.empty()) {
     sequence_ = (*next_side_)++;
+    body_.reserve(options_.map_object_bytes);
     body_.assign(kBlockBytes, '\0');  // the header's place
   }
   if (options_.key.has_value()) {

@@ -49,11 +49,6 @@ class MapWriter {
 
  private:
   using PagePtr = std::shared_ptr<const MapPage>;
-  struct Change {
-    BlockLocation to;
-    bool conditional = false;
-    BlockLocation from;
-  };
   // `loaded`: the old page if it was fetched already.
   Task<absl::StatusOr<PagePointer>> Node(PagePointer old, uint8_t level, uint64_t index,
                                          PagePtr loaded);
@@ -75,7 +70,8 @@ class MapWriter {
   uint32_t* const next_side_;
   const uint8_t fanout_bits_;
   const Options& options_;
-  BlockMap<Change> changes_;
+  const BlockMap<BlockLocation>* changes_ = nullptr;
+  const Moves* moves_ = nullptr;
   uint32_t sequence_ = 0;
   std::string body_;  // of the object being filled; empty: none
   uint64_t leaves_ = 0;

@@ -34,6 +34,7 @@ enum class Durability : uint8_t {
   kRemote,  // the local log and the store
 };
 
+// What has a size in bytes bounds memory; docs/object-volumes.md has the sum.
 struct Options {
   Durability durability = Durability::kLocal;
   // An object is made of at most so many bytes of the log...
@@ -41,25 +42,34 @@ struct Options {
   // ...or of what is there so long after the first write that it contains.
   absl::Duration upload_delay = absl::Seconds(5);
   int uploads_in_flight = 4;
+  // Objects of data on their way to the store, written and collected ones; those that are being
+  // packed count twice.
+  uint64_t body_bytes = 17 << 20;
+  // What GETs have brought and nobody has taken yet.
+  uint64_t read_bytes = 6 << 20;
   // A checkpoint after so many objects or so many changed blocks; both bound memory and the work
   // of the next open.
   int checkpoint_objects = 64;
   uint64_t checkpoint_blocks = 128 << 10;
-  uint64_t map_object_bytes = 8 << 20;
-  uint64_t page_cache_bytes = 8 << 20;
+  uint64_t map_object_bytes = 4 << 20;
+  uint64_t page_cache_bytes = 4 << 20;
   uint64_t index_cache_bytes = 4 << 20;  // of packed objects
   // Fetched into the read cache before reads that follow each other, at most; 0: never.
   uint64_t read_ahead_blocks = 1024;
   // Of the read cache's file, with the header: what is written to it at once.
   uint32_t cache_segment_blocks = 128;
-  // Written data kept in memory for reads and uploads; older data is read from the log.
-  uint64_t retained_log_bytes = 16 << 20;
+  // Written data kept in memory for reads and uploads, an object's worth; older data is read from
+  // the log.
+  uint64_t retained_log_bytes = 9 << 20;
   // Collection: the emptiest objects are copied together, if less than `collect_below` of them is
   // live, until `collect_until` of the rest is; at most `collect_bytes` of live data at a time,
-  // which are 40 bytes of memory a block.
+  // which are 80 bytes of memory a block.
   double collect_below = 0.8;
   double collect_until = 0.75;
-  uint64_t collect_bytes = 512 << 20;
+  uint64_t collect_bytes = 128 << 20;
+  // A pass looks at so many objects, the next one at those behind: each is some 50 bytes of memory
+  // then. 64 Ki are 512 GiB.
+  size_t collect_objects = 64 << 10;
   // A pass begins when so many objects, and 1/`collect_part` of what was in use, were stored since
   // the last one; 0: only on request.
   int collect_every_objects = 64;

@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kBytesPerTurn = 256 << 10;
 // Packing that saves less than this part only makes reads slower.
 constexpr size_t kWorthwhile = 16;
+// What a frame of an encrypted object adds: a tag, and its length in the header.
+constexpr size_t kFrameRoomBytes = 32;
 
 }  // namespace
 
@@ -26,6 +28,8 @@ Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const 
     }
     const size_t frame_bytes = header.frame_blocks * size_t{kBlockBytes};
     std::string packed;
+    // Header and tags on top.
+    packed.reserve(blocks.capacity() + blocks.size() / frame_bytes * kFrameRoomBytes + kBlockBytes);
     size_t turn = 0;
     for (size_t at = 0; at < blocks.size(); at += frame_bytes) {
       const std::string frame =

@@ -14,6 +14,11 @@
 
 namespace diskd::object {
 
+// What PackObject() holds at most, as a multiple of the object's plain size.
+inline int PackingCopies(const Options& options) {
+  return options.zstd_level > 0 || options.key.has_value() ? 2 : 1;
+}
+
 // The object that `header` and the data `blocks` make; completes the header.
 Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const Options& options,
                                                     ObjectHeader& header, std::string blocks);

@@ -152,7 +152,7 @@ std::vector<BlockLocation> Engine::ObjectRun(const BlockMap<BlockLocation>& map,
   for (uint64_t i = 0; i < limit; ++i) {
     const auto found = map.Find(lba + i, 1);
     if (found.entry == nullptr || found.entry->zero) break;
-    if (i > 0 && !BlockReader::InOneGet(places.back(), found.entry->value)) break;
+    if (i > 0 && !BlockReader::InOneGet(places[0], places.back(), found.entry->value)) break;
     places.push_back(found.entry->value);
   }
   return places;

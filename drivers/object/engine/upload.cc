@@ -13,8 +13,8 @@
 namespace diskd::object {
 namespace {
 
-// So many checkpoints' worth of objects may wait for the current checkpoint.
-constexpr int kCheckpointLag = 2;
+// 1/this of a checkpoint's objects may be cut while the one before is made.
+constexpr int kCutBesidePart = 2;
 // Of an object being made, before others have their turn.
 constexpr size_t kBlocksPerTurn = 64;
 // Operations in one object. Each makes at most two extents, for which three quarters of a header
@@ -46,7 +46,8 @@ void Engine::ArmUploadTimer() {
 
 bool Engine::CutNow() const {
   if (cut_lsn_ > log_.written_lsn()) return false;
-  if (objects_since_checkpoint_ >= kCheckpointLag * options_.checkpoint_objects) return false;
+  const int part = checkpointing_ ? kCutBesidePart : 1;
+  if (objects_since_checkpoint_ >= std::max(1, options_.checkpoint_objects / part)) return false;
   const LogRecord* oldest = log_.Find(cut_lsn_);
   if (oldest->first_sequence <= urgent_sequence_ || log_.full()) return true;
   if (log_.throttled() && uploading_.empty()) return true;
@@ -133,33 +134,45 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
 }
 
 Task<absl::Status> Engine::FillBody(const Batch& batch, std::string& body) {
-  AlignedBuffer buffer(kMaxOpBlocks);
-  size_t at = 0;
-  while (at < batch.sources.size()) {
-    size_t run = 1;
-    while (at + run < batch.sources.size() && run < kMaxOpBlocks &&
-           batch.sources[at + run].position == batch.sources[at].position + run) {
-      ++run;
-    }
-    CO_RETURN_IF_ERROR(co_await log_.Read(batch.sources[at].position, run, buffer.block(0)));
-    for (size_t i = 0; i < run; ++i) {
-      if (Crc32c(buffer.block(i), kBlockBytes) != batch.sources[at + i].crc &&
-          options_.sabotage != Sabotage::kNoCrcCheck) {
-        co_return absl::DataLossError("a block of the write log is damaged before its upload");
-      }
-    }
-    body.append(reinterpret_cast<const char*>(buffer.block(0)), run * kBlockBytes);
-    if (at / kBlocksPerTurn != (at + run) / kBlocksPerTurn) {
+  AlignedBuffer buffer(kBlocksPerTurn);
+  for (size_t at = 0; at < batch.sources.size();) {
+    const absl::StatusOr<size_t> run = co_await ReadSources(batch, at, buffer);
+    if (!run.ok()) co_return run.status();
+    body.append(reinterpret_cast<const char*>(buffer.block(0)), *run * kBlockBytes);
+    if (at / kBlocksPerTurn != (at + *run) / kBlocksPerTurn) {
       co_await Sleep(environment_.scheduler, absl::ZeroDuration());
     }
-    at += run;
+    at += *run;
   }
   co_return absl::OkStatus();
 }
 
+// Blocks that lie together in the log, from the one of this index on; how many.
+Task<absl::StatusOr<size_t>> Engine::ReadSources(const Batch& batch, size_t at,
+                                                 AlignedBuffer& into) {
+  const std::vector<LogBlock>& sources = batch.sources;
+  size_t run = 1;
+  while (at + run < sources.size() && run < into.blocks() &&
+         sources[at + run].position == sources[at].position + run) {
+    ++run;
+  }
+  CO_RETURN_IF_ERROR(co_await log_.Read(sources[at].position, run, into.block(0)));
+  for (size_t i = 0; i < run; ++i) {
+    if (Crc32c(into.block(i), kBlockBytes) != sources[at + i].crc &&
+        options_.sabotage != Sabotage::kNoCrcCheck) {
+      co_return absl::DataLossError("a block of the write log is damaged before its upload");
+    }
+  }
+  co_return run;
+}
+
 Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
+  const uint64_t bytes =
+      ObjectHeaderBytes(batch->header) + batch->sources.size() * uint64_t{kBlockBytes};
+  MemoryBudget::Grant memory = co_await bodies_.Take(bytes * PackingCopies(options_));
+  if (!failure_.ok()) co_return;
   std::string blocks;
-  blocks.reserve(batch->sources.size() * kBlockBytes + kMaxObjectHeaderBytes / 8);
+  blocks.reserve(bytes);
   const absl::Status filled = co_await FillBody(*batch, blocks);
   if (!filled.ok()) {
     Fail(filled);
@@ -167,10 +180,9 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
   }
   const bool cached = WorthCaching();
   caching_ |= cached;
-  std::string plain;  // of a packed object for the cache
-  if (cached && head_.head().packed) plain = blocks;
   const std::shared_ptr<const std::string> body =
       co_await PackObject(environment_.scheduler, options_, batch->header, std::move(blocks));
+  memory.Shrink(body->size());
   stats_.stored_data_bytes += ObjectDataBytes(batch->header);
   stats_.packed_data_bytes += batch->header.block_crcs.size() * uint64_t{kBlockBytes};
   const absl::StatusOr<ObjectHeader> there =
@@ -188,11 +200,13 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
     co_return;
   }
   batch->stored = true;
+  const bool packed = batch->header.packed();
+  std::optional<ReadBarrier::Reader> reader;  // as long as the log is read
+  if (cached && packed) reader.emplace(&readers_);
   ApplyUploaded();
   if (cached) {
-    co_await CacheUploaded(*batch, batch->header.packed() ? absl::string_view(plain)
-                                                          : absl::string_view(*body).substr(
-                                                                ObjectHeaderBytes(batch->header)));
+    const size_t begin = ObjectHeaderBytes(batch->header);
+    co_await CacheUploaded(*batch, packed ? "" : absl::string_view(*body).substr(begin));
     caching_ = false;
   }
 }
@@ -203,8 +217,12 @@ bool Engine::WorthCaching() const {
   return cache_.enabled() && !caching_ && log_.used_blocks() < log_.ring_blocks() / 2;
 }
 
+// `blocks`: its data; empty: as the log has it.
 Task<void> Engine::CacheUploaded(const Batch& batch, absl::string_view blocks) {
   const ObjectHeader& header = batch.header;
+  AlignedBuffer buffer(kBlocksPerTurn);
+  size_t begin = 0;  // of what is in the buffer
+  size_t end = 0;
   uint64_t block = ObjectHeaderBytes(header) / kBlockBytes;
   size_t index = 0;
   for (const LogOp& extent : header.extents) {
@@ -213,7 +231,18 @@ Task<void> Engine::CacheUploaded(const Batch& batch, absl::string_view blocks) {
                                 header.block_crcs[index]};
       if (overlay_.Find(extent.lba + i, 1).entry != nullptr) continue;  // dead already
       co_await cache_.WaitForRoom();
-      cache_.Insert(place, reinterpret_cast<const std::byte*>(blocks.data()) + index * kBlockBytes);
+      if (!blocks.empty()) {
+        cache_.Insert(place,
+                      reinterpret_cast<const std::byte*>(blocks.data()) + index * kBlockBytes);
+        continue;
+      }
+      if (index >= end) {
+        const absl::StatusOr<size_t> run = co_await ReadSources(batch, index, buffer);
+        if (!run.ok()) co_return;
+        begin = index;
+        end = index + *run;
+      }
+      cache_.Insert(place, buffer.block(index - begin));
     }
   }
 }

@@ -19,6 +19,12 @@ constexpr uint64_t kThrottledAdvanceFraction = 32;
 // A record takes at most this part of the ring, unless a single write is larger.
 constexpr uint64_t kRecordFraction = 4;
 
+// Room for the records in flight, whatever else is retained.
+uint64_t MemoryBlocks(const Options& options, uint64_t ring_blocks) {
+  const uint64_t largest = std::min(kMaxOpBlocks + 1, ring_blocks);
+  return std::max(options.retained_log_bytes / kBlockBytes, kMaxRecordsInFlight * largest);
+}
+
 }  // namespace
 
 WriteLog::WriteLog(LogDevice* device, Scheduler* scheduler, const Options& options,
@@ -28,7 +34,8 @@ WriteLog::WriteLog(LogDevice* device, Scheduler* scheduler, const Options& optio
       options_(options),
       readers_(readers),
       observer_(std::move(observer)),
-      ring_blocks_(device->size_bytes() / kBlockBytes - kLogRingStart / kBlockBytes) {}
+      ring_blocks_(device->size_bytes() / kBlockBytes - kLogRingStart / kBlockBytes),
+      memory_(MemoryBlocks(options, ring_blocks_)) {}
 
 uint64_t WriteLog::ByteOffset(uint64_t position) const {
   return kLogRingStart + position % ring_blocks_ * kBlockBytes;
@@ -48,6 +55,7 @@ void WriteLog::Begin(uint64_t epoch, WriteSequence next, WriteSequence uploaded)
   released_ = uploaded;
   released_lsn_ = first_lsn() - 1;
   released_end_ = start_;
+  retained_from_ = next_lsn_;
   CountReleased();
 }
 
@@ -113,6 +121,8 @@ bool WriteLog::BuildRecord() {
     return false;
   }
   full_ = false;
+  std::byte* const memory = TakeMemory(blocks);
+  if (memory == nullptr) return false;  // OnRecordWritten() tries again
   Waiting waiting;
   waiting.ops.assign(std::make_move_iterator(pending_.begin()),
                      std::make_move_iterator(pending_.begin() + count));
@@ -124,32 +134,31 @@ bool WriteLog::BuildRecord() {
   record.first_sequence = next_sequence_ - pending_.size() - count;
   record.previous_crc = last_crc_;
   record.appended = scheduler_->Now();
-  record.buffer = AlignedBuffer(blocks);
+  record.memory = memory;
   Fill(record, waiting.ops);
   last_crc_ = record.crc;
   head_ = place + blocks;
   next_record_ =
       record.appended + throttle_.PauseAfter(blocks * kBlockBytes, Fill(), record.appended);
   ++in_flight_;
-  retained_bytes_ += record.buffer.bytes();
   waiting_.push_back(std::move(waiting));
   records_.push_back(std::move(record));
-  const LogRecord& added = records_.back();
-  device_->Write(ByteOffset(place), added.buffer.span(),
-                 [this, alive = std::weak_ptr<bool>(alive_), lsn = added.lsn](absl::Status status) {
-                   if (!alive.expired()) OnRecordWritten(lsn, status);
-                 });
+  device_->Write(
+      ByteOffset(place), {memory, blocks * kBlockBytes},
+      [this, alive = std::weak_ptr<bool>(alive_), lsn = records_.back().lsn](absl::Status status) {
+        if (!alive.expired()) OnRecordWritten(lsn, status);
+      });
   return true;
 }
 
 void WriteLog::Fill(LogRecord& record, const std::vector<PendingOp>& ops) {
-  uint64_t block = 1;
+  std::byte* block = record.memory + kBlockBytes;
   for (const PendingOp& pending : ops) {
     record.ops.push_back(pending.op);
     if (pending.op.kind != OpKind::kWrite) continue;
-    memcpy(record.buffer.block(block), pending.data, pending.op.blocks * kBlockBytes);
-    for (uint64_t i = 0; i < pending.op.blocks; ++i, ++block) {
-      record.crcs.push_back(Crc32c(record.buffer.block(block), kBlockBytes));
+    memcpy(block, pending.data, pending.op.blocks * kBlockBytes);
+    for (uint64_t i = 0; i < pending.op.blocks; ++i, block += kBlockBytes) {
+      record.crcs.push_back(Crc32c(block, kBlockBytes));
     }
   }
   LogRecordHeader header;
@@ -162,7 +171,7 @@ void WriteLog::Fill(LogRecord& record, const std::vector<PendingOp>& ops) {
   header.ops = record.ops;
   header.block_crcs = record.crcs;
   const std::string encoded = EncodeLogRecordHeader(header, &record.crc);
-  memcpy(record.buffer.block(0), encoded.data(), kBlockBytes);
+  memcpy(record.memory, encoded.data(), kBlockBytes);
 }
 
 void WriteLog::OnRecordWritten(uint64_t lsn, const absl::Status& status) {
@@ -182,7 +191,8 @@ void WriteLog::AnswerWritten() {
     ++written_lsn_;
     written_sequence_ = record.last_sequence();
     observer_.on_written(record);
-    Retain(record);
+    while (memory_.used_bytes() > options_.retained_log_bytes && ForgetOldest()) {
+    }
     Waiting waiting = std::move(waiting_.front());
     waiting_.pop_front();
     for (PendingOp& op : waiting.ops) {
@@ -195,14 +205,19 @@ void WriteLog::AnswerWritten() {
   }
 }
 
-void WriteLog::Retain(LogRecord& record) {
-  while (retained_bytes_ > options_.retained_log_bytes) {
-    retained_from_ = std::max(retained_from_, records_.front().lsn);
-    if (retained_from_ > record.lsn) return;
-    LogRecord& oldest = records_[retained_from_++ - records_.front().lsn];
-    retained_bytes_ -= oldest.buffer.bytes();
-    oldest.buffer.Reset();
-  }
+// nullptr: what is there is still being written.
+std::byte* WriteLog::TakeMemory(uint64_t blocks) {
+  std::byte* memory = memory_.Take(blocks);
+  while (memory == nullptr && ForgetOldest()) memory = memory_.Take(blocks);
+  return memory;
+}
+
+// The oldest record that is in memory, if it is on the device.
+bool WriteLog::ForgetOldest() {
+  if (retained_from_ > written_lsn_) return false;
+  records_[retained_from_++ - records_.front().lsn].memory = nullptr;
+  memory_.GiveBackOldest();
+  return true;
 }
 
 void WriteLog::Flush(Done done) {
@@ -303,7 +318,7 @@ Task<void> WriteLog::Advance() {
     co_return;
   }
   for (size_t i = 0; i < count; ++i) {
-    retained_bytes_ -= records_.front().buffer.bytes();
+    if (records_.front().lsn == retained_from_) ForgetOldest();
     records_.pop_front();
   }
   start_ = next.start;
@@ -336,8 +351,9 @@ Task<absl::Status> WriteLog::Read(uint64_t position, uint64_t blocks, std::byte*
       [](uint64_t wanted, const LogRecord& record) { return wanted < record.position; });
   if (behind != records_.begin()) {
     const LogRecord& record = *std::prev(behind);
-    if (!record.buffer.empty() && position + blocks <= record.position + record.blocks) {
-      memcpy(into, record.buffer.block(position - record.position), blocks * kBlockBytes);
+    if (record.memory != nullptr && position + blocks <= record.position + record.blocks) {
+      memcpy(into, record.memory + (position - record.position) * kBlockBytes,
+             blocks * kBlockBytes);
       co_return absl::OkStatus();
     }
   }

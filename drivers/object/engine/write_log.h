@@ -23,6 +23,7 @@
 #include "drivers/object/engine/aligned_buffer.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/read_barrier.h"
+#include "drivers/object/engine/record_memory.h"
 #include "drivers/object/engine/task.h"
 #include "drivers/object/engine/throttle.h"
 #include "drivers/object/env/log_device.h"
@@ -55,7 +56,7 @@ struct LogRecord {
   bool written = false;
   bool boundary = false;  // a flush came right behind it
   absl::Duration appended;
-  AlignedBuffer buffer;  // the record as written; empty: read it from the device
+  std::byte* memory = nullptr;  // the record as written; nullptr: read it from the device
   WriteSequence last_sequence() const { return first_sequence + ops.size() - 1; }
 };
 
@@ -132,7 +133,8 @@ class WriteLog {
   void Fill(LogRecord& record, const std::vector<PendingOp>& ops);
   void OnRecordWritten(uint64_t lsn, const absl::Status& status);
   void AnswerWritten();
-  void Retain(LogRecord& record);
+  std::byte* TakeMemory(uint64_t blocks);
+  bool ForgetOldest();
   void StartFlush();
   void AnswerFlushed();
   void MaybeAdvance();
@@ -172,8 +174,8 @@ class WriteLog {
   WriteSequence written_sequence_ = 0;
   uint64_t durable_lsn_ = 0;
   WriteSequence durable_sequence_ = 0;
-  uint64_t retained_bytes_ = 0;
-  uint64_t retained_from_ = 0;  // lsn of the oldest record with a buffer
+  RecordMemory memory_;
+  uint64_t retained_from_ = 1;  // lsn of the oldest record in it
   int in_flight_ = 0;
   bool flushing_ = false;
   bool advancing_ = false;

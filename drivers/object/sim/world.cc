@@ -52,6 +52,7 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
   options_.collect_below = random_.Below(10) / 10.0;
   options_.collect_until = random_.Chance(0.5) ? 1 : random_.Below(10) / 10.0;
   if (random_.Chance(0.5)) options_.collect_bytes = random_.Between(1, 40) * kBlockBytes;
+  if (random_.Chance(0.5)) options_.collect_objects = random_.Between(1, 60);
   options_.fanout_bits = fanout_bits_;
   if (random_.Chance(0.4)) options_.zstd_level = 1;
   if (shared_->encrypted) options_.key = kSimKey;
