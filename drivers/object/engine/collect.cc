@@ -10,6 +10,7 @@
 // this one does and newer objects, so a delete that lands late hurts nobody, whoever owns the
 // volume by then. Seals stay: they hold back owners that do not know yet that they are not.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <tuple>
 
@@ -26,9 +27,11 @@ namespace {
 // Walks over the map that one pass makes to move what `collect_bytes` allow each time.
 constexpr int kMoveRounds = 16;
 // Requests at the same time.
-constexpr int kPagesAtOnce = 16;
+constexpr int kPagesAtOnce = 32;
 constexpr int kDeletesAtOnce = 8;
-constexpr int kReadsAtOnce = 8;
+// Passes whose copies have an age.
+constexpr size_t kMaxPasses = 1024;
+constexpr int kReadsAtOnce = 16;
 constexpr uint64_t kMaxRunBlocks = 64;
 
 uint64_t Key(uint16_t stream, uint32_t sequence) { return uint64_t{stream} << 32 | sequence; }
@@ -40,8 +43,12 @@ struct Engine::Sparse {
   uint64_t key;
   uint64_t live;
   uint64_t whole;
+  double age;  // data objects stored since
 
   double Share() const { return static_cast<double>(live) / static_cast<double>(whole); }
+  // What copying it frees for what it copies, and for how long: in an old object little will still
+  // die by itself.
+  double Benefit() const { return (1 - Share()) / Share() * std::sqrt(age); }
 };
 
 struct Engine::Victims {
@@ -224,8 +231,8 @@ Task<absl::Status> Engine::DeleteDead(Victims& victims) {
     if (object.live > 0) continue;
     if (!failure_.ok() || !workers.status().ok()) break;
     const Stream& stream = *victims.head.FindStream(static_cast<uint16_t>(key >> 32));
-    co_await workers.Start(DeleteOne(ObjectName(stream.volume, stream.epoch, stream.nonce,
-                                                static_cast<uint32_t>(key))));
+    co_await workers.Start(DeleteOne(
+        ObjectName(stream.volume, stream.epoch, stream.nonce, static_cast<uint32_t>(key))));
   }
   CO_RETURN_IF_ERROR(co_await workers.Finish());
   absl::erase_if(victims.objects, [](const auto& object) { return object.second.live == 0; });
@@ -238,9 +245,11 @@ Task<absl::Status> Engine::DeleteOne(std::string name) {
   co_return status;
 }
 
-// The emptiest objects, as many as must go for the rest to be used as far as the options want.
+// The objects that are best copied, as many as must go for the rest to be used as far as the
+// options want.
 Task<absl::StatusOr<std::vector<Engine::Sparse>>> Engine::FindSparse(const Victims& victims) {
   const Head& head = victims.head;
+  const ObjectAges ages(head, volume_, stream_.id, confirmed_, &passes_);
   std::vector<Sparse> found;
   uint64_t live_bytes = 0, whole_bytes = 0;
   for (const auto& [key, object] : victims.objects) {
@@ -255,16 +264,19 @@ Task<absl::StatusOr<std::vector<Engine::Sparse>>> Engine::FindSparse(const Victi
       bytes = (*unpacked + 1) * kBlockBytes;
     }
     if (bytes <= kBlockBytes) continue;
-    found.push_back({key, object.live, bytes - kBlockBytes});
+    const Sparse object_found{
+        key, object.live, bytes - kBlockBytes,
+        static_cast<double>(ages.Of(static_cast<uint16_t>(key >> 32), static_cast<uint32_t>(key))) +
+            1};
+    if (object_found.Share() < options_.collect_below) found.push_back(object_found);
     live_bytes += object.live;
     whole_bytes += bytes - kBlockBytes;
   }
   std::sort(found.begin(), found.end(),
-            [](const Sparse& a, const Sparse& b) { return a.Share() < b.Share(); });
+            [](const Sparse& a, const Sparse& b) { return a.Benefit() > b.Benefit(); });
   size_t count = 0;
-  while (count < found.size() && found[count].Share() < options_.collect_below &&
-         static_cast<double>(live_bytes) <
-             options_.collect_until * static_cast<double>(whole_bytes)) {
+  while (count < found.size() && static_cast<double>(live_bytes) <
+                                     options_.collect_until * static_cast<double>(whole_bytes)) {
     // Its live part is in a full object afterwards.
     whole_bytes -=
         std::min(whole_bytes, found[count].whole - std::min(found[count].whole, found[count].live));
@@ -278,6 +290,8 @@ Task<absl::Status> Engine::MoveLive(Victims& victims) {
   const absl::StatusOr<std::vector<Sparse>> sparse = co_await FindSparse(victims);
   if (!sparse.ok()) co_return sparse.status();
   victims.gather = true;
+  passes_.emplace_back(next_side_, confirmed_);
+  if (passes_.size() > kMaxPasses) passes_.erase(passes_.begin(), passes_.begin() + kMaxPasses / 2);
   size_t next = 0;
   for (int round = 0; round < kMoveRounds && next < sparse->size(); ++round) {
     victims.sparse.clear();

@@ -30,6 +30,7 @@
 #include "drivers/object/engine/map_tree.h"
 #include "drivers/object/engine/map_writer.h"
 #include "drivers/object/engine/memory_budget.h"
+#include "drivers/object/engine/object_ages.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/read_ahead.h"
 #include "drivers/object/engine/read_barrier.h"
@@ -259,7 +260,8 @@ class Engine {
   bool caching_ = false;  // an uploaded object on its way into the read cache
   int objects_since_checkpoint_ = 0;
   int objects_since_collect_ = 0;
-  size_t stored_objects_ = 0;                     // of the last pass: what was in use
+  size_t stored_objects_ = 0;  // of the last pass: what was in use
+  ObjectAges::Passes passes_;
   std::string collect_after_;                     // where the next pass goes on; "": at the start
   bool collecting_ = false;                       // a pass that the number of objects has begun
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal

@@ -61,10 +61,10 @@ struct Options {
   // Written data kept in memory for reads and uploads, an object's worth; older data is read from
   // the log.
   uint64_t retained_log_bytes = 9 << 20;
-  // Collection: the emptiest objects are copied together, if less than `collect_below` of them is
-  // live, until `collect_until` of the rest is; at most `collect_bytes` of live data at a time,
-  // which are 80 bytes of memory a block.
-  double collect_below = 0.8;
+  // Collection: objects of which less than `collect_below` is live are copied together, those first
+  // that free the most for the longest time, until `collect_until` of the rest is; at most
+  // `collect_bytes` of live data at a time, which are 80 bytes of memory a block.
+  double collect_below = 0.9;
   double collect_until = 0.75;
   uint64_t collect_bytes = 128 << 20;
   // A pass looks at so many objects, the next one at those behind: each is some 50 bytes of memory
