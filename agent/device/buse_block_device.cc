@@ -101,6 +101,10 @@ absl::Status BuseBlockDevice::Publish() {
   return MakeStableLink(ByBuseLink(info), path());
 }
 
+absl::Status BuseBlockDevice::Resize(uint64_t size_bytes) {
+  return control_.Resize(index_, size_bytes);
+}
+
 absl::Status BuseBlockDevice::Unpublish(bool force) {
   const auto info = control_.Info(index_);
   if (absl::IsNotFound(info.status())) return absl::OkStatus();

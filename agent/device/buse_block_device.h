@@ -29,6 +29,7 @@ class BuseBlockDevice : public Device {
   absl::StatusOr<std::vector<Fd>> Descriptors() override;
   void Hold(std::vector<Fd>) override {}
   absl::Status Publish() override;
+  absl::Status Resize(uint64_t size_bytes) override;
   absl::Status Unpublish(bool force) override;
   void Abort() override;
   absl::Status Destroy() override;

@@ -44,6 +44,8 @@ class Device {
 
   // DEADLINE_EXCEEDED: the driver does not answer; the device was aborted.
   virtual absl::Status Publish() = 0;
+  // The disk has this size from now on, which its driver serves already.
+  virtual absl::Status Resize(uint64_t size_bytes) = 0;
   // Everything written is with the driver, flushed, when it returns. FAILED_PRECONDITION: the
   // disk is in use, and by whom; UNAVAILABLE: it could not be flushed; nothing has changed then.
   // DEADLINE_EXCEEDED: it was flushed, then aborted. `force`: its users get I/O errors.

@@ -8,10 +8,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <memory>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "agent/device/bounded.h"
 #include "agent/device/holder.h"
 #include "agent/device/limits.h"
@@ -24,6 +29,8 @@ namespace diskd::agent {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr uint64_t kSectorBytes = 512;  // of sysfs
 
 std::string BackingFile(const std::string& mount_point) {
   // The kernel shows resolved paths; the mount itself must not be looked at.
@@ -131,6 +138,35 @@ absl::Status FuseBlockDevice::Detach() {
   const absl::Status status = sdk::DetachLoop(number_);
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(path(), " is ", DescribeHolder(path())));
+}
+
+absl::Status FuseBlockDevice::Resize(uint64_t size_bytes) {
+  if (!OwnsLoop()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path(), " is not the volume's any more: detach it, then attach it again"));
+  }
+  // Not RunBounded(): that a driver dies just now must not cost the users their disk. The thread
+  // ends when the next driver process answers, or with the connection.
+  struct Outcome {
+    absl::Notification done;
+    absl::Status status;
+  };
+  const auto outcome = std::make_shared<Outcome>();
+  std::thread([outcome, number = number_] {
+    outcome->status = sdk::RefreshLoopSize(number);
+    outcome->done.Notify();
+  }).detach();
+  if (!outcome->done.WaitForNotificationWithTimeout(kPublishLimit)) {
+    return absl::UnavailableError(
+        absl::StrCat("the driver did not answer within ", absl::FormatDuration(kPublishLimit)));
+  }
+  RETURN_IF_ERROR(outcome->status);
+  std::ifstream in(absl::StrCat("/sys/block/loop", number_, "/size"));
+  uint64_t sectors = 0;
+  in >> sectors;
+  if (sectors * kSectorBytes == size_bytes) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(path(), " has ", sectors * kSectorBytes, " bytes, not ", size_bytes));
 }
 
 absl::Status FuseBlockDevice::Unpublish(bool force) {

@@ -33,6 +33,7 @@ class FuseBlockDevice : public Device {
   absl::StatusOr<std::vector<Fd>> Descriptors() override;
   void Hold(std::vector<Fd> descriptors) override;
   absl::Status Publish() override;
+  absl::Status Resize(uint64_t size_bytes) override;
   absl::Status Unpublish(bool force) override;
   void Abort() override;
   absl::Status Destroy() override;

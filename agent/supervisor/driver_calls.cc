@@ -51,7 +51,9 @@ absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
   request.mutable_open()->set_successor(as != OpenAs::kFirst);
   ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, kOpenLimit));
   const diskd::driver::v1::Geometry& geometry = answer.response.open().geometry();
-  if (geometry.size_bytes() != config.size_bytes()) {
+  // More than recorded: a change of size that was not completed; what it adds is not shown yet.
+  const bool growing = as != OpenAs::kFirst && geometry.size_bytes() > config.size_bytes();
+  if (geometry.size_bytes() != config.size_bytes() && !growing) {
     return absl::FailedPreconditionError(absl::StrCat(
         "volume ", config.volume_id(), " was created with ", config.size_bytes(),
         " bytes, but its backing store has ", geometry.size_bytes(), ": restore its size"));

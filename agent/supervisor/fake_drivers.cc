@@ -140,6 +140,7 @@ class FakeDrivers::Process : public DriverProcess {
         status->set_opened(!state_->config.volume_id().empty());
         status->set_executable_device(kDevice);
         status->set_executable_inode(state_->program);
+        status->mutable_geometry()->set_size_bytes(state_->config.size_bytes());
         status->mutable_geometry()->set_logical_block_bytes(state_->config.logical_block_bytes());
         if (state_->serving) status->set_serving(diskd::driver::v1::TRANSPORT_FUSE);
         break;

@@ -38,6 +38,10 @@ class Attachments {
   // not mind that it is detached meanwhile.
   absl::Status UseServing(const VolumeRecord& volume,
                           const std::function<absl::Status(DriverProcess&)>& body);
+  // An attached volume, whose driver has more than it shows and whose record says so, becomes
+  // larger for its users too: a new driver process takes over with the new size. The caller has the
+  // lock.
+  absl::Status ShowNewSize(const VolumeRecord& volume);
   // Not attached: nothing.
   absl::StatusOr<std::optional<diskd::v1::Attachment>> Describe(const VolumeRecord& volume);
   absl::StatusOr<std::vector<diskd::v1::Attachment>> List();

@@ -35,6 +35,12 @@ class FakeDevices::Handle : public Device {
     world_->devices_.at(id_).number = world_->next_number_++;
     return absl::OkStatus();
   }
+  absl::Status Resize(uint64_t size_bytes) override {
+    RETURN_IF_ERROR(world_->Effect("resize"));
+    absl::MutexLock lock(&world_->mutex_);
+    world_->devices_.at(id_).size_bytes = size_bytes;
+    return absl::OkStatus();
+  }
   absl::Status Unpublish(bool force) override {
     RETURN_IF_ERROR(world_->Effect("unpublish"));
     absl::MutexLock lock(&world_->mutex_);

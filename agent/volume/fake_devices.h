@@ -38,6 +38,10 @@ class FakeDevices : public DeviceFactory {
   size_t count();
   std::map<std::string, std::string> links();
   void SetOpen(const std::string& volume_id, bool open);  // somebody uses the disk
+  uint64_t SizeOf(const std::string& volume_id) {
+    absl::MutexLock lock(&mutex_);
+    return devices_[volume_id].size_bytes;
+  }
   bool Aborted(const std::string& volume_id);
   void SetSurvives(bool survives);  // of devices created from now on
   void Vanish(const std::string& volume_id);
@@ -49,6 +53,7 @@ class FakeDevices : public DeviceFactory {
     int number = -1;
     bool open = false;
     bool aborted = false;
+    uint64_t size_bytes = 0;  // of the last Resize()
   };
   absl::Status Effect(const std::string& effect) {
     return hook_ ? hook_(effect) : absl::OkStatus();

@@ -159,14 +159,22 @@ absl::StatusOr<diskd::v1::RollBackVolumeResponse> Features::RollBack(
 }
 
 absl::StatusOr<diskd::v1::Volume> Features::Resize(const diskd::v1::ResizeVolumeRequest& request) {
-  ASSIGN_OR_RETURN(LockedVolume locked, LockDetached(request.volume()));
+  ASSIGN_OR_RETURN(LockedVolume locked, LockVolume(environment_, request.volume()));
   VolumeRecord& volume = locked.record;
+  ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(volume.id()));
   RETURN_IF_ERROR(CheckSize(request.size_bytes(), volume.logical_block_bytes()));
+  if (attachment.has_value() && request.size_bytes() < volume.size_bytes()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume \"", volume.name(),
+                     "\" is attached and can only grow: detach it first, since its users would not "
+                     "notice"));
+  }
   FeatureRequest feature;
   feature.mutable_resize()->set_size_bytes(request.size_bytes());
   RETURN_IF_ERROR(Call(volume, std::move(feature)).status());
   volume.set_size_bytes(request.size_bytes());
   RETURN_IF_ERROR(environment_.store->PutVolume(volume));
+  if (attachment.has_value()) RETURN_IF_ERROR(attachments_->ShowNewSize(volume));
   SPDLOG_INFO("volume {} ({}): has {} bytes now", volume.id(), volume.name(), volume.size_bytes());
   return volume;
 }

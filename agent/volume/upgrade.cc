@@ -117,6 +117,38 @@ absl::StatusOr<diskd::v1::UpgradeDriverResponse> Attachments::UpgradeDriver(
   return response;
 }
 
+absl::Status Attachments::ShowNewSize(const VolumeRecord& volume) {
+  ASSIGN_OR_RETURN(const auto record, environment_.store->FindAttachment(volume.id()));
+  const auto live = FindLive(volume.id());
+  if (!record || live == nullptr || record->state != diskd::v1::ATTACHMENT_STATE_ATTACHED) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("volume \"", volume.name(), "\" is not in order, see `diskctl ls`"));
+  }
+  std::unique_ptr<DriverProcess> process = live->supervisor->Stop();
+  absl::Status status;
+  bool replaced = false;
+  if (process != nullptr && !process->WaitExit(absl::ZeroDuration())) {
+    const auto present = GetStatus(*process);
+    const bool old = !present.ok() || present->geometry().size_bytes() != volume.size_bytes();
+    if (old) {
+      status = Swap(volume, *record, *live->device, process);
+      replaced = status.ok();
+    }
+  } else {
+    status = absl::UnavailableError("its driver process has ended; the next one has the new size");
+  }
+  const SupervisorHealth health = live->supervisor->health();
+  if (!health.gave_up) live->supervisor->Resume(std::move(process), replaced);
+  // Supervised: the kernel asks the driver.
+  if (status.ok()) status = live->device->Resize(volume.size_bytes());
+  if (status.ok()) return status;
+  return absl::Status(ForCaller(status).code(),
+                      absl::StrCat("volume \"", volume.name(),
+                                   "\" has its new size, but its disk "
+                                   "does not show it yet: repeat the request (",
+                                   status.message(), ")"));
+}
+
 absl::Status Attachments::Prepare(const VolumeRecord& volume, const AttachmentRecord& record,
                                   Device& device, DriverProcess& present,
                                   DriverProcess& successor) {

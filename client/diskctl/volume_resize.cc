@@ -36,7 +36,7 @@ absl::Status Resize(const Options& options, Session& session) {
 void AddVolumeResize(CLI::App& volume, Commands& commands) {
   auto options = std::make_shared<Options>();
   CLI::App* command = volume.add_subcommand(
-      "resize", "Change the size; a smaller one cuts off the end; not while attached");
+      "resize", "Change the size; a smaller one cuts off the end, and not while attached");
   command->add_option("volume", options->volume, "Name or id")->required()->type_name("VOLUME");
   command->add_option("size", options->size, "As with volume create")
       ->required()

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "drivers/file/backing.h"
+#include "drivers/sdk/features.h"
 #include "drivers/sdk/testing/conformance.h"
 
 namespace diskd::file_driver {
@@ -205,6 +206,45 @@ TEST_F(FileDriverTest, Claim_ForReadingWhileAnotherReads_IsRefused) {
   ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
   ASSERT_TRUE(ClaimBacking(path_, *first).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(ClaimBacking(path_, *second, absl::ZeroDuration())));
+}
+
+TEST_F(FileDriverTest, Resize_GrowsWhileServedAndShrinksAtRestOnly) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  const uint64_t before = config_.size_bytes;
+  {
+    auto driver = Definition().open(config_);
+    ASSERT_TRUE(driver.ok()) << driver.status();
+    ASSERT_TRUE((*driver)->features()->Resize(before * 2).ok());
+    ASSERT_TRUE((*driver)->features()->Resize(before * 2).ok());
+    EXPECT_EQ((*driver)->geometry().size_bytes, before);
+    EXPECT_TRUE(absl::IsFailedPrecondition((*driver)->features()->Resize(before / 2)));
+    EXPECT_TRUE(absl::IsInvalidArgument((*driver)->features()->Resize(before * 2 + 1)));
+  }
+  config_.size_bytes = before * 2;
+  ASSERT_TRUE(Definition().open(config_).ok());
+  ASSERT_TRUE((*Definition().at_rest(config_))->Resize(before / 2).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Definition().open(config_).status()));
+}
+
+TEST_F(FileDriverTest, Resize_LeavesAloneWhatIsBehindTheVolume) {
+  WriteFile(path_, 3 << 20);
+  config_.parameters["existing"] = "use";
+  config_.size_bytes = 1 << 20;
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  auto driver = Definition().open(config_);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  ASSERT_TRUE((*driver)->features()->Resize(2 << 20).ok());
+  EXPECT_EQ(*SizeOf(path_), 3u << 20);
+  ASSERT_TRUE((*driver)->features()->Resize(4 << 20).ok());
+  EXPECT_EQ(*SizeOf(path_), 4u << 20);
+}
+
+TEST_F(FileDriverTest, Resize_AttachedReadOnly_IsRefused) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  config_.read_only = true;
+  auto driver = Definition().open(config_);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition((*driver)->features()->Resize(config_.size_bytes * 2)));
 }
 
 TEST_F(FileDriverTest, Standby_OpensBesideTheServerAndTakesTheLockWhenItLetsGo) {

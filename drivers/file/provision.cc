@@ -191,6 +191,27 @@ absl::Status Provision(const sdk::VolumeConfig& config) {
   return CheckSize(place.path, config);
 }
 
+absl::Status SetSize(int fd, const Place& place, const sdk::VolumeConfig& config,
+                     uint64_t size_bytes) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", place.path));
+  sdk::VolumeConfig changed = config;
+  changed.size_bytes = size_bytes;
+  if (S_ISREG(status.st_mode)) {
+    const auto present = static_cast<uint64_t>(status.st_size);
+    // What is behind the volume's end is not the volume's.
+    if (present > size_bytes && present != config.size_bytes) return absl::OkStatus();
+    return Reserve(fd, place, changed);
+  }
+  // Not by name: a process that serves may not open it any more.
+  const off_t end = lseek(fd, 0, SEEK_END);
+  if (end < 0) return ErrnoStatus(errno, absl::StrCat("find the end of ", place.path));
+  if (static_cast<uint64_t>(end) >= size_bytes) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("volume ", config.volume_id, ": the block device ", place.path, " has ", end,
+                   " bytes, fewer than ", size_bytes, ": make it larger first"));
+}
+
 absl::Status Deprovision(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(const Place place, PlaceOf(config));
   // Left by a crash while it was being made.

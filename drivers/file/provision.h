@@ -29,6 +29,10 @@ absl::StatusOr<Place> PlaceOf(const sdk::VolumeConfig& config);
 // NOT_FOUND: no such directory.
 absl::Status Provision(const sdk::VolumeConfig& config);
 absl::Status Deprovision(const sdk::VolumeConfig& config);
+// Of a volume that has config.size_bytes, through its open backing. Durable. FAILED_PRECONDITION: a
+// block device that is too small.
+absl::Status SetSize(int fd, const Place& place, const sdk::VolumeConfig& config,
+                     uint64_t size_bytes);
 
 }  // namespace diskd::file_driver
 

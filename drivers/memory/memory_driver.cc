@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -16,6 +17,7 @@
 #include "base/fd.h"
 #include "base/status_macros.h"
 #include "drivers/memory/page_set.h"
+#include "drivers/sdk/features.h"
 
 namespace diskd::memory_driver {
 namespace {
@@ -25,15 +27,44 @@ constexpr uint32_t kDefaultBlock = 512;
 // One bit per page is kept in memory: 32 MiB for this size.
 constexpr uint64_t kMaxSize = uint64_t{1} << 40;
 
+absl::Status CheckLimit(const sdk::VolumeConfig& config, uint64_t size_bytes) {
+  if (size_bytes <= kMaxSize) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("volume ", config.volume_id, ": a RAM disk of ",
+                                                 size_bytes, " bytes; at most ", kMaxSize,
+                                                 " are possible"));
+}
+
+absl::Status TakeMemory(const sdk::VolumeConfig& config, const Fd& file, uint64_t size_bytes) {
+  int result;
+  do {
+    result = fallocate(file.get(), 0, 0, static_cast<off_t>(size_bytes));
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, absl::StrCat("volume ", config.volume_id, ": take ", size_bytes,
+                                         " bytes of memory (locked=true)"));
+}
+
+absl::Status SetSize(const sdk::VolumeConfig& config, const Fd& file, bool locked,
+                     uint64_t size_bytes) {
+  RETURN_IF_ERROR(CheckLimit(config, size_bytes));
+  if (ftruncate(file.get(), static_cast<off_t>(size_bytes)) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("volume ", config.volume_id, ": set its size to ",
+                                           size_bytes, " bytes"));
+  }
+  return locked ? TakeMemory(config, file, size_bytes) : absl::OkStatus();
+}
+
 // Locked: every page is there and stays, so that the disk can take swap and what memory pressure
 // writes back. Nothing is ever allocated for I/O, and nothing given back.
 //
 // Pages that are there are copied to and from the mapping; all others go through the file, which
 // can say that the tmpfs is full, and reads holes without filling them.
-class MemoryDriver final : public sdk::SyncDriver {
+class MemoryDriver final : public sdk::SyncDriver, public sdk::VolumeFeatures {
  public:
-  MemoryDriver(Fd file, std::byte* memory, const sdk::Geometry& geometry, bool locked)
-      : file_(std::move(file)),
+  MemoryDriver(sdk::VolumeConfig config, Fd file, std::byte* memory, const sdk::Geometry& geometry,
+               bool locked)
+      : config_(std::move(config)),
+        file_(std::move(file)),
         memory_(memory),
         geometry_(geometry),
         locked_(locked),
@@ -66,6 +97,15 @@ class MemoryDriver final : public sdk::SyncDriver {
     pages_.RemoveWhole(0, geometry_.size_bytes);
     FindPages();
     return absl::OkStatus();
+  }
+
+  sdk::VolumeFeatures* features() override { return this; }
+  absl::Status Resize(uint64_t size_bytes) override {
+    if (size_bytes < geometry_.size_bytes) {
+      return absl::FailedPreconditionError(
+          "a volume that is served can't be made smaller: detach it first");
+    }
+    return SetSize(config_, file_, locked_, size_bytes);
   }
 
   int Discard(uint64_t offset, uint64_t length) override { return Punch(offset, length); }
@@ -126,16 +166,18 @@ class MemoryDriver final : public sdk::SyncDriver {
   }
 
   void FindPages() {
+    const auto size = static_cast<off_t>(geometry_.size_bytes);
     off_t end = 0;
     for (;;) {
       const off_t data = lseek(file_.get(), end, SEEK_DATA);
-      if (data < 0) return;
-      end = lseek(file_.get(), data, SEEK_HOLE);
+      if (data < 0 || data >= size) return;  // more: it is being grown
+      end = std::min(lseek(file_.get(), data, SEEK_HOLE), size);
       if (end <= data) return;
       pages_.Add(data, end - data);
     }
   }
 
+  const sdk::VolumeConfig config_;
   const Fd file_;
   std::byte* const memory_;
   const sdk::Geometry geometry_;
@@ -154,14 +196,7 @@ absl::StatusOr<bool> WantsLocked(const sdk::VolumeConfig& config) {
 
 // Takes all memory at once and for good.
 absl::Status LockAll(const sdk::VolumeConfig& config, const Fd& file, void* memory) {
-  int result;
-  do {
-    result = fallocate(file.get(), 0, 0, static_cast<off_t>(config.size_bytes));
-  } while (result != 0 && errno == EINTR);
-  if (result != 0) {
-    return ErrnoStatus(errno, absl::StrCat("volume ", config.volume_id, ": take ",
-                                           config.size_bytes, " bytes of memory (locked=true)"));
-  }
+  RETURN_IF_ERROR(TakeMemory(config, file, config.size_bytes));
   if (mlock(memory, config.size_bytes) != 0) {
     return ErrnoStatus(errno,
                        absl::StrCat("volume ", config.volume_id, ": lock ", config.size_bytes,
@@ -204,11 +239,7 @@ absl::Status CheckOwn(const Fd& file, const std::string& path, struct stat& stat
 }
 
 absl::Status Provision(const sdk::VolumeConfig& config) {
-  if (config.size_bytes > kMaxSize) {
-    return absl::InvalidArgumentError(absl::StrCat("volume ", config.volume_id, ": a RAM disk of ",
-                                                   config.size_bytes, " bytes; at most ", kMaxSize,
-                                                   " are possible"));
-  }
+  RETURN_IF_ERROR(CheckLimit(config, config.size_bytes));
   ASSIGN_OR_RETURN(const std::string path, BackingPath(config));
   RETURN_IF_ERROR(WantsLocked(config).status());
   // The volume's id is in the name, so a file that exists is this volume's, from before a crash.
@@ -232,7 +263,7 @@ absl::Status Deprovision(const sdk::VolumeConfig& config) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& config) {
+absl::StatusOr<Fd> OpenMemory(const sdk::VolumeConfig& config, uint64_t* size_bytes) {
   ASSIGN_OR_RETURN(const std::string path, BackingPath(config));
   Fd file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!file.valid() && errno == ENOENT) {
@@ -243,10 +274,18 @@ absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& confi
   if (!file.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
   struct stat status;
   RETURN_IF_ERROR(CheckOwn(file, path, status));
-  if (static_cast<uint64_t>(status.st_size) != config.size_bytes) {
+  *size_bytes = static_cast<uint64_t>(status.st_size);
+  return file;
+}
+
+absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& config) {
+  uint64_t size_bytes = 0;
+  ASSIGN_OR_RETURN(Fd file, OpenMemory(config, &size_bytes));
+  const bool growing = config.successor && size_bytes > config.size_bytes;
+  if (size_bytes != config.size_bytes && !growing) {
     return absl::FailedPreconditionError(
-        absl::StrCat("volume ", config.volume_id, ": its memory ", path, " has ", status.st_size,
-                     " bytes, not ", config.size_bytes, ": something else has changed it"));
+        absl::StrCat("volume ", config.volume_id, ": its memory has ", size_bytes, " bytes, not ",
+                     config.size_bytes, ": something else has changed it"));
   }
   sdk::Geometry geometry;
   geometry.size_bytes = config.size_bytes;
@@ -259,12 +298,33 @@ absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& confi
   geometry.discard_granularity_bytes = kPageBytes;
   void* memory = mmap(nullptr, config.size_bytes, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_NORESERVE, file.get(), 0);
-  if (memory == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("map ", path));
+  if (memory == MAP_FAILED)
+    return ErrnoStatus(errno, absl::StrCat("map the memory of volume ", config.volume_id));
   // Owns file and mapping from here on.
-  auto driver = std::make_unique<MemoryDriver>(std::move(file), static_cast<std::byte*>(memory),
-                                               geometry, locked);
+  auto driver = std::make_unique<MemoryDriver>(config, std::move(file),
+                                               static_cast<std::byte*>(memory), geometry, locked);
   if (locked) RETURN_IF_ERROR(LockAll(config, driver->file(), memory));
   return driver;
+}
+
+// A volume that nobody serves.
+class RestingMemory final : public sdk::VolumeFeatures {
+ public:
+  explicit RestingMemory(sdk::VolumeConfig config) : config_(std::move(config)) {}
+
+  absl::Status Resize(uint64_t size_bytes) override {
+    uint64_t present = 0;
+    ASSIGN_OR_RETURN(const Fd file, OpenMemory(config_, &present));
+    ASSIGN_OR_RETURN(const bool locked, WantsLocked(config_));
+    return SetSize(config_, file, locked, size_bytes);
+  }
+
+ private:
+  const sdk::VolumeConfig config_;
+};
+
+absl::StatusOr<std::unique_ptr<sdk::VolumeFeatures>> AtRest(const sdk::VolumeConfig& config) {
+  return std::make_unique<RestingMemory>(config);
 }
 
 }  // namespace
@@ -280,6 +340,7 @@ const sdk::DriverDefinition& Definition() {
       .provision = Provision,
       .deprovision = Deprovision,
       .open = Open,
+      .at_rest = AtRest,
   };
   return definition;
 }

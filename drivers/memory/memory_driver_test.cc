@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "drivers/sdk/features.h"
 #include "drivers/sdk/testing/conformance.h"
+#include "drivers/sdk/testing/test_disk.h"
 
 namespace diskd::memory_driver {
 
@@ -172,6 +174,44 @@ TEST_F(MemoryDriverTest, FullTmpfs_IsNoSpaceAndNotTheEndOfTheProcess) {
   ASSERT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
   if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST_F(MemoryDriverTest, Resize_GrowsWhileServedAndShrinksAtRestOnly) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  const uint64_t before = config_.size_bytes;
+  const std::vector<std::byte> data(4096, std::byte{7});
+  {
+    auto driver = Definition().open(config_);
+    ASSERT_TRUE(driver.ok()) << driver.status();
+    sdk::TestDisk disk(**driver);
+    ASSERT_TRUE(disk.Open().ok());
+    ASSERT_EQ(disk.Write(before - 4096, data), 0);
+    ASSERT_TRUE((*driver)->features()->Resize(before * 2).ok());
+    ASSERT_TRUE((*driver)->features()->Resize(before * 2).ok());
+    EXPECT_EQ((*driver)->geometry().size_bytes, before);
+    EXPECT_TRUE(absl::IsFailedPrecondition((*driver)->features()->Resize(before / 2)));
+    EXPECT_TRUE(absl::IsInvalidArgument((*driver)->features()->Resize(uint64_t{1} << 41)));
+    // Of a grow that was broken off.
+    config_.successor = true;
+    ASSERT_TRUE(Definition().open(config_).ok());
+    config_.successor = false;
+    EXPECT_TRUE(absl::IsFailedPrecondition(Definition().open(config_).status()));
+  }
+  config_.size_bytes = before * 2;
+  {
+    auto driver = Definition().open(config_);
+    ASSERT_TRUE(driver.ok()) << driver.status();
+    sdk::TestDisk disk(**driver);
+    ASSERT_TRUE(disk.Open().ok());
+    std::vector<std::byte> read(4096);
+    ASSERT_EQ(disk.Read(before - 4096, read), 0);
+    EXPECT_EQ(read, data);
+    ASSERT_EQ(disk.Read(before, read), 0);
+    EXPECT_EQ(read, std::vector<std::byte>(4096));
+    ASSERT_EQ(disk.Write(before * 2 - 4096, data), 0);
+  }
+  ASSERT_TRUE((*Definition().at_rest(config_))->Resize(before / 2).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Definition().open(config_).status()));
 }
 
 TEST_F(MemoryDriverTest, Open_OfCutMemory_IsRefused) {

@@ -12,7 +12,7 @@
 namespace diskd::object {
 namespace {
 
-TEST(ObjectDriver_HandOver, SuccessorHasEveryWrite) {
+TEST(ObjectDriver_HandOver, SuccessorHasEveryWriteAndTheGrownSize) {
   const sdk::TempDir dir;
   sdk::VolumeConfig config = Config(dir);
   ASSERT_TRUE(Definition().provision(config).ok());
@@ -22,7 +22,11 @@ TEST(ObjectDriver_HandOver, SuccessorHasEveryWrite) {
     sdk::TestDisk disk(**present);
     ASSERT_TRUE(disk.Open().ok());
     ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, std::byte{5})), 0);
+    ASSERT_TRUE((*present)->features()->Resize(config.size_bytes * 2).ok());
+    ASSERT_TRUE((*present)->features()->Resize(config.size_bytes * 2).ok());
   }
+  EXPECT_EQ((*present)->geometry().size_bytes, config.size_bytes);
+  config.size_bytes *= 2;
   config.standby = true;
   config.successor = true;
   auto successor = Definition().open(config);

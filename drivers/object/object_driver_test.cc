@@ -145,7 +145,7 @@ TEST(ObjectDriver_Snapshot, TakenWhileServing_IsWhatARollbackAtRestBringsBack) {
     EXPECT_TRUE(again->existed);
     EXPECT_EQ(again->snapshot.id, created->snapshot.id);
     EXPECT_TRUE(absl::IsFailedPrecondition(features.RollBack("one").status()));
-    EXPECT_TRUE(absl::IsFailedPrecondition(features.Resize(16 << 20)));
+    EXPECT_TRUE(absl::IsFailedPrecondition(features.Resize(4 << 20)));
     EXPECT_EQ(Names(features.ListSnapshots()), std::vector<std::string>{"one"});
   }
   ExpectFirstBlock(config, std::byte{2});

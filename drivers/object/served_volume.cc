@@ -154,7 +154,7 @@ absl::Status ServedVolume::TakeOver() {
   const uint64_t size_bytes = *Ask<uint64_t>(
       absl::InfiniteDuration(),
       [](Engine& engine, auto done) { done(engine.head().size_blocks * kBlockBytes); });
-  if (size_bytes == geometry_.size_bytes) return absl::OkStatus();
+  if (size_bytes >= geometry_.size_bytes) return absl::OkStatus();  // more: it is being grown
   StopEngine();
   return absl::FailedPreconditionError(absl::StrCat("volume ", volume_id_, " has ", size_bytes,
                                                     " bytes in the store, not ",
@@ -272,7 +272,7 @@ absl::StatusOr<uint64_t> ServedVolume::RollBack(const std::string& snapshot) {
 }
 
 absl::Status ServedVolume::Resize(uint64_t size_bytes) {
-  RETURN_IF_ERROR(OnlyAtRest("resized"));
+  if (size_bytes < geometry_.size_bytes) RETURN_IF_ERROR(OnlyAtRest("made smaller"));
   if (size_bytes == 0 || size_bytes % kBlockBytes != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("the size of ", size_bytes, " bytes is not a multiple of 4096"));

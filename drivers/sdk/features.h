@@ -78,7 +78,8 @@ class VolumeFeatures {
   virtual absl::StatusOr<uint64_t> RollBack(const std::string& snapshot) {
     return absl::UnimplementedError("");
   }
-  // Only of a volume at rest. Shrinking cuts off the end.
+  // At rest: shrinking cuts off the end. While it serves: only growing; this process goes on with
+  // the size it was opened with, until another one takes over.
   virtual absl::Status Resize(uint64_t size_bytes) { return absl::UnimplementedError(""); }
   virtual absl::StatusOr<std::vector<Statistic>> Statistics() {
     return absl::UnimplementedError("");

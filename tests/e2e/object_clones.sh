@@ -51,7 +51,7 @@ changed=$(sum "$copy")
 kill_driver copy
 [ "$(sum "$copy")" = "$changed" ] || fail "the clone has lost something with its source"
 diskctl volume check copy >/dev/null
-refused 5 "is attached" diskctl volume resize copy 128MiB
+refused 5 "can only grow" diskctl volume resize copy 32MiB
 diskctl detach copy >/dev/null
 
 step "resize: the old part stays, the new one is zeros; less cuts off"

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Volumes of the drivers file, memory and object grow while they are mounted and written to, without
+# an I/O error; the file system follows. They don't shrink then.
+. "$(dirname "$0")/lib.sh"
+
+start_agent
+diskctl volume create f --driver file --size 64MiB >/dev/null
+diskctl volume create o --driver object --size 64MiB --param "store=dir:$WORK/store" --param log_mib=32 >/dev/null
+diskctl volume create m --driver memory --size 64MiB >/dev/null
+diskctl volume create n --driver null --size 64MiB >/dev/null
+
+for volume in f m o; do
+  step "$volume: from 64 to 192 MiB under fio"
+  mnt=$WORK/mnt/$volume
+  device=$(attach $volume)
+  mkfs.ext4 -q "$device"
+  mkdir "$mnt"
+  mount "$device" "$mnt"
+  head -c 8M /dev/urandom >"$mnt/before"
+  (cd "$mnt" && sha256sum before) >"$WORK/sums"
+  pid=$(driver_pid $volume)
+  fio --name=io --directory="$mnt" --size=16m --rw=randrw --bs=4k --ioengine=libaio --direct=1 \
+    --iodepth=8 --verify=crc32c --time_based --runtime=8 --output="$WORK/fio.out" &
+  fio=$!
+  sleep 2
+  diskctl volume resize $volume 192MiB
+  [ "$(blockdev --getsize64 "$device")" = $((192 << 20)) ] || fail "the disk has $(blockdev --getsize64 "$device") bytes"
+  [ "$(driver_pid $volume)" != "$pid" ] || fail "the same process still serves"
+  diskctl volume resize $volume 192MiB >/dev/null # the same again
+  refused 5 "can only grow" diskctl volume resize $volume 64MiB
+  wait $fio || fail "fio: $(cat "$WORK/fio.out")"
+  if ! resize2fs "$device" >"$WORK/resize.log" 2>&1; then
+    # needs CAP_SYS_RESOURCE while mounted, which some containers don't have
+    umount "$mnt"
+    e2fsck -fp "$device" >"$WORK/fsck.log" 2>&1 || fail "e2fsck: $(cat "$WORK/fsck.log")"
+    resize2fs "$device" >"$WORK/resize.log" 2>&1 || fail "resize2fs: $(cat "$WORK/resize.log")"
+    mount "$device" "$mnt"
+  fi
+  head -c 120M /dev/urandom >"$mnt/after" # more than there was
+  (cd "$mnt" && sha256sum after) >>"$WORK/sums"
+  sync -f "$mnt"
+  kill_driver $volume
+  (cd "$mnt" && sha256sum --quiet -c "$WORK/sums") || fail "files are damaged"
+  umount "$mnt"
+  diskctl detach $volume >/dev/null
+  device=$(attach $volume)
+  e2fsck -fn "$device" >"$WORK/fsck.log" 2>&1 || fail "e2fsck: $(cat "$WORK/fsck.log")"
+  diskctl detach $volume >/dev/null
+done
+
+step "a driver that can't says so, and nothing changes"
+device=$(attach n)
+refused 5 "driver null does not have" diskctl volume resize n 128MiB
+[ "$(blockdev --getsize64 "$device")" = $((64 << 20)) ] || fail "changed all the same"
+diskctl detach n >/dev/null
