@@ -60,12 +60,12 @@ struct Options {
   uint32_t cache_segment_blocks = 128;
   // Written data kept in memory for reads and uploads, an object's worth; older data is read from
   // the log.
-  uint64_t retained_log_bytes = 9 << 20;
+  uint64_t retained_log_bytes = 8 << 20;
   // Collection: objects of which less than `collect_below` is live are copied together, those first
   // that free the most for the longest time, until `collect_until` of the rest is; at most
   // `collect_bytes` of live data at a time, which are 80 bytes of memory a block.
   double collect_below = 0.9;
-  double collect_until = 0.75;
+  double collect_until = 0.72;
   uint64_t collect_bytes = 128 << 20;
   // A pass looks at so many objects, the next one at those behind: each is some 50 bytes of memory
   // then. 64 Ki are 512 GiB.

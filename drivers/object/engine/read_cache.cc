@@ -12,7 +12,7 @@
 namespace diskd::object {
 namespace {
 
-constexpr size_t kMaxFull = 4;         // segments that wait to be written
+constexpr size_t kMaxFull = 2;         // segments that wait to be written
 constexpr int kParallelLoads = 32;     // of segment headers
 constexpr uint32_t kKeptPart = 2;      // at most 1/2 of a segment stays when it is replaced
 constexpr uint32_t kMaxReadRun = 256;  // blocks read from the file at once
