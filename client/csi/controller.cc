@@ -225,6 +225,10 @@ grpc::Status Controller::ControllerGetCapabilities(
                           ControllerServiceCapability::RPC::SINGLE_NODE_MULTI_WRITER}) {
     response->add_capabilities()->mutable_rpc()->set_type(type);
   }
+  if (expansion_ == Expansion::kAnywhere) {
+    response->add_capabilities()->mutable_rpc()->set_type(
+        ControllerServiceCapability::RPC::EXPAND_VOLUME);
+  }
   return grpc::Status::OK;
 }
 

@@ -32,11 +32,17 @@ using Secrets = google::protobuf::Map<std::string, std::string>;
 absl::Status GiveSecrets(client::Agent& agent, const std::string& volume_id,
                          const Secrets& secrets);
 
+// Whose calls make volumes larger.
+enum class Expansion {
+  kAnywhere,
+  kOnNodeOnly,  // for orchestrators that don't call the controller on the volume's node
+};
+
 class Controller : public UnsupportedController {
  public:
   // `agent` stays the caller's and outlives this.
-  Controller(Placement placement, client::Agent* agent)
-      : placement_(std::move(placement)), agent_(agent) {}
+  Controller(Placement placement, client::Agent* agent, Expansion expansion = Expansion::kAnywhere)
+      : placement_(std::move(placement)), agent_(agent), expansion_(expansion) {}
 
   grpc::Status CreateVolume(grpc::ServerContext*, const ::csi::v1::CreateVolumeRequest* request,
                             ::csi::v1::CreateVolumeResponse* response) override;
@@ -45,6 +51,9 @@ class Controller : public UnsupportedController {
   grpc::Status ValidateVolumeCapabilities(
       grpc::ServerContext*, const ::csi::v1::ValidateVolumeCapabilitiesRequest* request,
       ::csi::v1::ValidateVolumeCapabilitiesResponse* response) override;
+  grpc::Status ControllerExpandVolume(grpc::ServerContext*,
+                                      const ::csi::v1::ControllerExpandVolumeRequest* request,
+                                      ::csi::v1::ControllerExpandVolumeResponse* response) override;
   grpc::Status ControllerGetCapabilities(
       grpc::ServerContext*, const ::csi::v1::ControllerGetCapabilitiesRequest*,
       ::csi::v1::ControllerGetCapabilitiesResponse* response) override;
@@ -54,6 +63,8 @@ class Controller : public UnsupportedController {
   absl::Status Delete(const ::csi::v1::DeleteVolumeRequest& request);
   absl::Status Validate(const ::csi::v1::ValidateVolumeCapabilitiesRequest& request,
                         ::csi::v1::ValidateVolumeCapabilitiesResponse& response);
+  absl::Status Expand(const ::csi::v1::ControllerExpandVolumeRequest& request,
+                      ::csi::v1::ControllerExpandVolumeResponse& response);  // expand.cc
   absl::Status CheckTopology(const ::csi::v1::TopologyRequirement& requirement) const;
   // The agent's volume of that name, made if it is not there, checked against the request if it is.
   absl::StatusOr<v1::Volume> FindOrCreate(const std::string& name, const Parameters& parameters,
@@ -62,6 +73,7 @@ class Controller : public UnsupportedController {
 
   const Placement placement_;
   client::Agent* const agent_;
+  const Expansion expansion_;
   InFlight in_flight_;
 };
 

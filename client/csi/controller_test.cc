@@ -68,6 +68,14 @@ class ControllerTest : public ::testing::Test {
     ::csi::v1::DeleteVolumeResponse response;
     return controller_.DeleteVolume(nullptr, &request, &response);
   }
+  StatusCode Expand(const std::string& id, int64_t required, int64_t limit,
+                    ::csi::v1::ControllerExpandVolumeResponse* response) {
+    ::csi::v1::ControllerExpandVolumeRequest request;
+    request.set_volume_id(id);
+    request.mutable_capacity_range()->set_required_bytes(required);
+    request.mutable_capacity_range()->set_limit_bytes(limit);
+    return controller_.ControllerExpandVolume(nullptr, &request, response).error_code();
+  }
   int Volumes() { return agent_.ListVolumes({})->volumes_size(); }
 
   template <typename Request, typename Response>
@@ -203,6 +211,54 @@ TEST_F(ControllerTest, Delete_Attached_IsRefused) {
   EXPECT_EQ(Volumes(), 1);
 }
 
+TEST_F(ControllerTest, Expand_GrowsToBlocksOnceAndNeverShrinks) {
+  auto create = Request("a", 16 * kMiB);
+  (*create.mutable_parameters())["driver"] = "file";
+  ASSERT_TRUE(Create(create).ok());
+  const std::string id = response_.volume().volume_id();
+  ::csi::v1::ControllerExpandVolumeResponse expanded;
+  EXPECT_EQ(Expand(id, 32 * kMiB - 1, 0, &expanded), StatusCode::OK);
+  EXPECT_EQ(expanded.capacity_bytes(), 32 * kMiB);
+  EXPECT_TRUE(expanded.node_expansion_required());
+  EXPECT_EQ(Expand(id, 32 * kMiB, 0, &expanded), StatusCode::OK);
+  EXPECT_EQ(Expand(id, 16 * kMiB, 0, &expanded), StatusCode::OK);
+  EXPECT_EQ(expanded.capacity_bytes(), 32 * kMiB);
+  EXPECT_EQ(agent_.Calls("ResizeVolume"), 1);
+  EXPECT_EQ(Expand(id, 0, 16 * kMiB, &expanded), StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(Expand(id, 64 * kMiB + 1, 64 * kMiB + 2, &expanded), StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(Expand(id, -1, 0, &expanded), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Expand("", 64 * kMiB, 0, &expanded), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Expand("no-such-volume", 64 * kMiB, 0, &expanded), StatusCode::NOT_FOUND);
+  EXPECT_EQ(agent_.Calls("ResizeVolume"), 1);
+}
+
+TEST_F(ControllerTest, Expand_OfADriverThatCant_IsInfeasibleAndNotUnimplemented) {
+  ASSERT_TRUE(Create(Request("a", 16 * kMiB)).ok());
+  ::csi::v1::ControllerExpandVolumeResponse expanded;
+  EXPECT_EQ(Expand(response_.volume().volume_id(), 32 * kMiB, 0, &expanded),
+            StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ControllerTest, Expand_OnNodeOnly_IsNeitherAnnouncedNorDone) {
+  const auto announced = [&](Controller& controller) {
+    ::csi::v1::ControllerGetCapabilitiesResponse response;
+    EXPECT_TRUE(controller.ControllerGetCapabilities(nullptr, nullptr, &response).ok());
+    for (const auto& capability : response.capabilities()) {
+      if (capability.rpc().type() == ::csi::v1::ControllerServiceCapability::RPC::EXPAND_VOLUME) {
+        return true;
+      }
+    }
+    return false;
+  };
+  Controller on_node{Placement{kKey, "node-1"}, &agent_, Expansion::kOnNodeOnly};
+  EXPECT_TRUE(announced(controller_));
+  EXPECT_FALSE(announced(on_node));
+  ::csi::v1::ControllerExpandVolumeRequest request;
+  ::csi::v1::ControllerExpandVolumeResponse response;
+  EXPECT_EQ(on_node.ControllerExpandVolume(nullptr, &request, &response).error_code(),
+            StatusCode::UNIMPLEMENTED);
+}
+
 TEST_F(ControllerTest, MissingFields_AreInvalid) {
   EXPECT_EQ(Create(Request("", 16 * kMiB)).error_code(), StatusCode::INVALID_ARGUMENT);
   ::csi::v1::CreateVolumeRequest request = Request("a", 16 * kMiB);
@@ -238,7 +294,6 @@ TEST_F(ControllerTest, CallsWithoutCapability_AreUnimplementedAndSaySo) {
   ExpectUnimplemented(&Service::DeleteSnapshot);
   ExpectUnimplemented(&Service::ListSnapshots);
   ExpectUnimplemented(&Service::GetSnapshot);
-  ExpectUnimplemented(&Service::ControllerExpandVolume);
   ExpectUnimplemented(&Service::ControllerGetVolume);
   ExpectUnimplemented(&Service::ControllerModifyVolume);
 }

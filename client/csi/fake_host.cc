@@ -207,6 +207,19 @@ absl::Status FakeHost::MakeFilesystem(const std::string& device, const std::stri
   return absl::OkStatus();
 }
 
+absl::Status FakeHost::GrowFilesystem(const std::string& device, const std::string& mount_point,
+                                      const std::string& fs_type) {
+  RETURN_IF_ERROR(BeginCall("GrowFilesystem"));
+  absl::MutexLock lock(&mutex_);
+  ASSIGN_OR_RETURN(const Device* found, FindDevice(device));
+  const MountEntry* mount = FindMount(mount_point);
+  if (mount != nullptr && mount->device == found->number && mount->fs_type == fs_type &&
+      found->signature == fs_type) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("grow ", fs_type, " of ", device));
+}
+
 absl::StatusOr<DeviceNumber> FakeHost::BlockDeviceNumber(const std::string& path) {
   RETURN_IF_ERROR(BeginCall("BlockDeviceNumber"));
   absl::MutexLock lock(&mutex_);

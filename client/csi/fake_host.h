@@ -57,6 +57,8 @@ class FakeHost : public Host {
   absl::Status Unmount(const std::string& target) override;
   absl::StatusOr<std::optional<std::string>> ProbeSignature(const std::string& device) override;
   absl::Status MakeFilesystem(const std::string& device, const std::string& fs_type) override;
+  absl::Status GrowFilesystem(const std::string& device, const std::string& mount_point,
+                              const std::string& fs_type) override;
   absl::StatusOr<DeviceNumber> BlockDeviceNumber(const std::string& path) override;
   absl::StatusOr<uint64_t> BlockDeviceSize(const std::string& path) override;
   absl::StatusOr<Usage> FilesystemUsage(const std::string& path) override;

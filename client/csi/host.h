@@ -59,6 +59,9 @@ class Host {
   virtual absl::StatusOr<std::optional<std::string>> ProbeSignature(const std::string& device) = 0;
   // Destroys what is on the device. `fs_type`: ext4 or xfs.
   virtual absl::Status MakeFilesystem(const std::string& device, const std::string& fs_type) = 0;
+  // To the size of its device, while it is mounted there for writing. Repeatable.
+  virtual absl::Status GrowFilesystem(const std::string& device, const std::string& mount_point,
+                                      const std::string& fs_type) = 0;
   // FAILED_PRECONDITION: not a block device.
   virtual absl::StatusOr<DeviceNumber> BlockDeviceNumber(const std::string& path) = 0;
   virtual absl::StatusOr<uint64_t> BlockDeviceSize(const std::string& path) = 0;

@@ -19,6 +19,8 @@ grpc::Status Identity::GetPluginCapabilities(grpc::ServerContext*,
                           PluginCapability::Service::VOLUME_ACCESSIBILITY_CONSTRAINTS}) {
     response->add_capabilities()->mutable_service()->set_type(type);
   }
+  response->add_capabilities()->mutable_volume_expansion()->set_type(
+      PluginCapability::VolumeExpansion::ONLINE);
   return grpc::Status::OK;
 }
 

@@ -30,6 +30,7 @@ namespace diskd::csi {
 namespace {
 
 constexpr absl::Duration kMkfsTimeout = absl::Minutes(5);
+constexpr absl::Duration kGrowTimeout = absl::Minutes(5);
 constexpr mode_t kDirectoryMode = 0750;
 constexpr mode_t kFileMode = 0640;
 constexpr size_t kReadProbeBytes = 4096;
@@ -179,6 +180,12 @@ absl::StatusOr<std::optional<std::string>> LinuxHost::ProbeSignature(const std::
 absl::Status LinuxHost::MakeFilesystem(const std::string& device, const std::string& fs_type) {
   if (fs_type == "xfs") return RunCommand({"mkfs.xfs", "-q", device}, kMkfsTimeout);
   return RunCommand({"mkfs.ext4", "-q", "-F", "-m", "0", device}, kMkfsTimeout);
+}
+
+absl::Status LinuxHost::GrowFilesystem(const std::string& device, const std::string& mount_point,
+                                       const std::string& fs_type) {
+  if (fs_type == "xfs") return RunCommand({"xfs_growfs", "-d", mount_point}, kGrowTimeout);
+  return RunCommand({"resize2fs", device}, kGrowTimeout);
 }
 
 absl::StatusOr<DeviceNumber> LinuxHost::BlockDeviceNumber(const std::string& path) {

@@ -23,6 +23,9 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--driver-name", options.driver_name)->capture_default_str();
   app.add_option("--topology-key", options.topology_key, "default: topology.DRIVER-NAME/node");
+  app.add_flag("--node-expansion-only", options.node_expansion_only,
+               "volumes grow by NodeExpandVolume alone: for a resizer that does not call the "
+               "controller of the volume's node");
   app.add_option("--log-level", log_level)
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

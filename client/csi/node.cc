@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/csi/mount_table.h"
 #include "client/csi/rpc.h"
 
 namespace diskd::csi {
@@ -17,40 +18,8 @@ using ::csi::v1::VolumeUsage;
 
 constexpr int kMaxStackedMounts = 16;
 
-// The visible mount at the path.
-std::optional<MountEntry> MountAt(const std::vector<MountEntry>& mounts, const std::string& path) {
-  for (auto it = mounts.rbegin(); it != mounts.rend(); ++it) {
-    if (it->mount_point == path) return *it;
-  }
-  return std::nullopt;
-}
-
-bool SameSource(const MountEntry& a, const MountEntry& b) {
-  return a.device == b.device && a.root == b.root;
-}
-
 std::string StagedDevice(const std::string& staging_path) {
   return absl::StrCat(staging_path, "/", kStagedDevice);
-}
-
-// The mount table has no trailing slashes.
-std::string Trimmed(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
-}
-
-// The host's codes are about paths, files and programs; to the orchestrator these would be about
-// the volume.
-absl::Status HostError(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kUnimplemented:
-      return absl::InternalError(status.message());
-    default:
-      return status;
-  }
 }
 
 absl::Status RequireId(const std::string& volume_id) {
@@ -68,6 +37,18 @@ void AddUsage(::csi::v1::NodeGetVolumeStatsResponse& response, VolumeUsage::Unit
 }
 
 }  // namespace
+
+absl::Status HostError(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kUnimplemented:
+      return absl::InternalError(status.message());
+    default:
+      return status;
+  }
+}
 
 absl::Status Node::CheckStaged(const v1::Volume& volume, const std::string& path,
                                const Access& access) {
@@ -367,9 +348,10 @@ grpc::Status Node::NodeGetVolumeStats(grpc::ServerContext*,
 grpc::Status Node::NodeGetCapabilities(grpc::ServerContext*,
                                        const ::csi::v1::NodeGetCapabilitiesRequest*,
                                        ::csi::v1::NodeGetCapabilitiesResponse* response) {
-  for (const auto type : {NodeServiceCapability::RPC::STAGE_UNSTAGE_VOLUME,
-                          NodeServiceCapability::RPC::GET_VOLUME_STATS,
-                          NodeServiceCapability::RPC::SINGLE_NODE_MULTI_WRITER}) {
+  for (const auto type :
+       {NodeServiceCapability::RPC::STAGE_UNSTAGE_VOLUME,
+        NodeServiceCapability::RPC::GET_VOLUME_STATS, NodeServiceCapability::RPC::EXPAND_VOLUME,
+        NodeServiceCapability::RPC::SINGLE_NODE_MULTI_WRITER}) {
     response->add_capabilities()->mutable_rpc()->set_type(type);
   }
   return grpc::Status::OK;

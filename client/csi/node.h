@@ -15,7 +15,6 @@
 #include "client/csi/host.h"
 #include "client/csi/in_flight.h"
 #include "client/csi/request.h"
-#include "client/csi/unsupported.h"
 #include "client/lib/agent.h"
 #include "proto/csi/v1/csi.grpc.pb.h"
 
@@ -23,7 +22,11 @@ namespace diskd::csi {
 
 inline constexpr char kStagedDevice[] = "device";
 
-class Node : public UnsupportedNode {
+// The host's codes are about paths, files and programs; to the orchestrator these would be about
+// the volume.
+absl::Status HostError(const absl::Status& status);
+
+class Node : public ::csi::v1::Node::Service {
  public:
   // `agent` and `host` stay the caller's and outlive this.
   Node(Placement placement, client::Agent* agent, Host* host)
@@ -44,6 +47,9 @@ class Node : public UnsupportedNode {
   grpc::Status NodeGetVolumeStats(grpc::ServerContext*,
                                   const ::csi::v1::NodeGetVolumeStatsRequest* request,
                                   ::csi::v1::NodeGetVolumeStatsResponse* response) override;
+  grpc::Status NodeExpandVolume(grpc::ServerContext*,
+                                const ::csi::v1::NodeExpandVolumeRequest* request,
+                                ::csi::v1::NodeExpandVolumeResponse* response) override;
   grpc::Status NodeGetCapabilities(grpc::ServerContext*,
                                    const ::csi::v1::NodeGetCapabilitiesRequest*,
                                    ::csi::v1::NodeGetCapabilitiesResponse* response) override;
@@ -57,6 +63,9 @@ class Node : public UnsupportedNode {
   absl::Status Unpublish(const ::csi::v1::NodeUnpublishVolumeRequest& request);
   absl::Status Stats(const ::csi::v1::NodeGetVolumeStatsRequest& request,
                      ::csi::v1::NodeGetVolumeStatsResponse& response);
+  // Of a mounted or published volume: it grows, and its file system with it. expand.cc
+  absl::Status Expand(const ::csi::v1::NodeExpandVolumeRequest& request,
+                      ::csi::v1::NodeExpandVolumeResponse& response);
 
   // OK: staged just so already; NOT_FOUND: not staged; ALREADY_EXISTS: staged, otherwise.
   absl::Status CheckStaged(const v1::Volume& volume, const std::string& path, const Access& access);

@@ -16,8 +16,6 @@ namespace {
 using ::csi::v1::VolumeCapability;
 using ::grpc::StatusCode;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Not;
 using Mode = VolumeCapability::AccessMode;
 
 constexpr char kDevice[] = "/dev/loop7";
@@ -49,10 +47,11 @@ class NodeTest : public ::testing::Test {
     id_ = NewVolume("v", kDevice);
   }
 
-  std::string NewVolume(const std::string& name, const std::string& device) {
+  std::string NewVolume(const std::string& name, const std::string& device,
+                        const std::string& driver = "memory") {
     v1::CreateVolumeRequest create;
     create.set_name(name);
-    create.set_driver("memory");
+    create.set_driver(driver);
     create.set_size_bytes(kSize);
     agent_.SetDevicePath(name, device);
     return agent_.CreateVolume(create)->volume().id();
@@ -121,10 +120,22 @@ class NodeTest : public ::testing::Test {
     return node_.NodeGetVolumeStats(nullptr, &request, &response);
   }
 
+  StatusCode Expand(const std::string& id, const std::string& path,
+                    const VolumeCapability& capability) {
+    ::csi::v1::NodeExpandVolumeRequest request;
+    request.set_volume_id(id);
+    request.set_volume_path(path);
+    request.set_staging_target_path(kStaging);
+    request.mutable_capacity_range()->set_required_bytes(2 * kSize);
+    *request.mutable_volume_capability() = capability;
+    return node_.NodeExpandVolume(nullptr, &request, &expanded_).error_code();
+  }
+
   client::FakeAgent agent_;
   FakeHost host_;
   Node node_{Placement{"topology.test/node", "node-1"}, &agent_, &host_};
   std::string id_;
+  ::csi::v1::NodeExpandVolumeResponse expanded_;
 };
 
 TEST_F(NodeTest, Stage_WithSecrets_GivesThemToTheAgentFirst) {
@@ -428,13 +439,56 @@ TEST_F(NodeTest, UnknownVolume_IsNotFound) {
   EXPECT_EQ(Stats(id_, "some/path", stats).error_code(), StatusCode::NOT_FOUND);
 }
 
-TEST_F(NodeTest, NodeExpandVolume_IsUnimplementedAndSaysSo) {
-  ::csi::v1::NodeExpandVolumeRequest request;
-  ::csi::v1::NodeExpandVolumeResponse response;
-  ::csi::v1::Node::Service& service = node_;
-  const grpc::Status status = service.NodeExpandVolume(nullptr, &request, &response);
-  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), Not(IsEmpty()));
+TEST_F(NodeTest, Expand_GrowsVolumeAndFilesystemAndAgain) {
+  id_ = NewVolume("f", kDevice, "file");
+  ASSERT_TRUE(Stage(MountAccess()).ok());
+  ASSERT_EQ(Publish(MountAccess()), StatusCode::OK);
+  EXPECT_EQ(Expand(id_, kTarget, MountAccess()), StatusCode::OK);
+  EXPECT_EQ(expanded_.capacity_bytes(), static_cast<int64_t>(2 * kSize));
+  EXPECT_EQ(agent_.Calls("ResizeVolume"), 1);
+  EXPECT_EQ(host_.Calls("GrowFilesystem"), 1);
+  // The file system may have been left behind.
+  EXPECT_EQ(Expand(id_, kStaging, MountAccess()), StatusCode::OK);
+  EXPECT_EQ(agent_.Calls("ResizeVolume"), 1);
+  EXPECT_EQ(host_.Calls("GrowFilesystem"), 2);
+  host_.FailNext("GrowFilesystem", absl::NotFoundError("no such program"));
+  EXPECT_EQ(Expand(id_, kTarget, MountAccess()), StatusCode::INTERNAL);
+}
+
+TEST_F(NodeTest, Expand_ReadOnlyTarget_UsesTheStagedMount) {
+  id_ = NewVolume("f", kDevice, "file");
+  ASSERT_TRUE(Stage(MountAccess()).ok());
+  ASSERT_EQ(Publish(MountAccess(), kTarget, /*read_only=*/true), StatusCode::OK);
+  EXPECT_EQ(Expand(id_, kTarget, MountAccess()), StatusCode::OK);
+  EXPECT_EQ(host_.Calls("GrowFilesystem"), 1);
+}
+
+TEST_F(NodeTest, Expand_OfADevice_TouchesNoFilesystem) {
+  id_ = NewVolume("f", kDevice, "file");
+  ASSERT_TRUE(Stage(BlockAccess()).ok());
+  ASSERT_EQ(Publish(BlockAccess()), StatusCode::OK);
+  EXPECT_EQ(Expand(id_, kTarget, BlockAccess()), StatusCode::OK);
+  EXPECT_EQ(Expand(id_, kDevice, BlockAccess()), StatusCode::OK);
+  EXPECT_EQ(agent_.Calls("ResizeVolume"), 1);
+  EXPECT_EQ(host_.Calls("GrowFilesystem"), 0);
+}
+
+TEST_F(NodeTest, Expand_ElsewhereOrOfNothing_IsRefused) {
+  id_ = NewVolume("f", kDevice, "file");
+  EXPECT_EQ(Expand(id_, kTarget, MountAccess()), StatusCode::NOT_FOUND);
+  ASSERT_TRUE(Stage(MountAccess()).ok());
+  EXPECT_EQ(Expand(id_, kTarget, MountAccess()), StatusCode::NOT_FOUND);
+  EXPECT_EQ(Expand("no-such-volume", kStaging, MountAccess()), StatusCode::NOT_FOUND);
+  EXPECT_EQ(Expand("", kStaging, MountAccess()), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Expand(id_, "", MountAccess()), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(agent_.Calls("ResizeVolume"), 0);
+  EXPECT_EQ(host_.Calls("GrowFilesystem"), 0);
+}
+
+TEST_F(NodeTest, Expand_OfADriverThatCant_IsInfeasible) {
+  ASSERT_TRUE(Stage(MountAccess()).ok());
+  EXPECT_EQ(Expand(id_, kStaging, MountAccess()), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(host_.Calls("GrowFilesystem"), 0);
 }
 
 }  // namespace

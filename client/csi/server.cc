@@ -68,7 +68,9 @@ absl::Status RunServer(ServerOptions options) {
   LinuxHost host;
   const Placement placement{options.topology_key, options.node_id};
   Identity identity(options.driver_name, probe_agent.get());
-  Controller controller(placement, agent.get());
+  Controller controller(
+      placement, agent.get(),
+      options.node_expansion_only ? Expansion::kOnNodeOnly : Expansion::kAnywhere);
   Node node(placement, agent.get(), &host);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;

@@ -17,6 +17,7 @@ struct ServerOptions {
   std::string node_id;
   std::string driver_name = "csi.diskd.io";
   std::string topology_key;  // empty: topology.DRIVER-NAME/node
+  bool node_expansion_only = false;
 };
 
 // Serves until SIGTERM or SIGINT; call it from the only thread of the process. INVALID_ARGUMENT:

@@ -53,11 +53,6 @@ class UnsupportedController : public ::csi::v1::Controller::Service {
                            ::csi::v1::GetSnapshotResponse*) override {
     return Unsupported("GetSnapshot");
   }
-  grpc::Status ControllerExpandVolume(grpc::ServerContext*,
-                                      const ::csi::v1::ControllerExpandVolumeRequest*,
-                                      ::csi::v1::ControllerExpandVolumeResponse*) override {
-    return Unsupported("ControllerExpandVolume");
-  }
   grpc::Status ControllerGetVolume(grpc::ServerContext*,
                                    const ::csi::v1::ControllerGetVolumeRequest*,
                                    ::csi::v1::ControllerGetVolumeResponse*) override {
@@ -67,14 +62,6 @@ class UnsupportedController : public ::csi::v1::Controller::Service {
                                       const ::csi::v1::ControllerModifyVolumeRequest*,
                                       ::csi::v1::ControllerModifyVolumeResponse*) override {
     return Unsupported("ControllerModifyVolume");
-  }
-};
-
-class UnsupportedNode : public ::csi::v1::Node::Service {
- public:
-  grpc::Status NodeExpandVolume(grpc::ServerContext*, const ::csi::v1::NodeExpandVolumeRequest*,
-                                ::csi::v1::NodeExpandVolumeResponse*) override {
-    return Unsupported("NodeExpandVolume");
   }
 };
 

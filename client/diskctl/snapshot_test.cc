@@ -87,11 +87,12 @@ TEST_F(RunTest, Clone_AsksForASourceAndNothingElse) {
 
 TEST_F(RunTest, Resize_TakesASize) {
   MakeVolumes();
-  EXPECT_EQ(Run({"volume", "resize", "data", "20GiB"}), kExitInUse);
-  ASSERT_EQ(Run({"detach", "data"}), kExitOk);
+  EXPECT_EQ(Run({"volume", "resize", "data", "5GiB"}), kExitInUse);
   EXPECT_EQ(Run({"volume", "resize", "data", "20"}), kExitUsage);
   EXPECT_EQ(Run({"volume", "resize", "data", "20GiB"}), kExitOk);
   EXPECT_EQ(out_, "volume data has 20GiB\n");
+  ASSERT_EQ(Run({"detach", "data"}), kExitOk);
+  EXPECT_EQ(Run({"volume", "resize", "data", "5GiB"}), kExitOk);
 }
 
 TEST_F(RunTest, Check_FailsWithWhatItHasFound) {

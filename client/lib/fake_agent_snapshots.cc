@@ -37,8 +37,9 @@ absl::StatusOr<v1::ResizeVolumeResponse> FakeAgent::ResizeVolume(
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(BeginCall("ResizeVolume"));
   ASSIGN_OR_RETURN(v1::Volume * volume, FindForSnapshots(request.volume()));
-  if (volume->has_attachment()) {
-    return absl::FailedPreconditionError(absl::StrCat(volume->name(), " is attached"));
+  if (volume->has_attachment() && request.size_bytes() < volume->size_bytes()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(volume->name(), " is attached and can only grow"));
   }
   volume->set_size_bytes(request.size_bytes());
   v1::ResizeVolumeResponse response;

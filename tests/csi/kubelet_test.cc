@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,6 +29,7 @@ namespace fs = std::filesystem;
 using ::csi::v1::VolumeCapability;
 
 constexpr int64_t kSizeBytes = 64 << 20;
+constexpr int64_t kXfsSizeBytes = 300 << 20;  // mkfs.xfs refuses less
 constexpr std::chrono::seconds kCallLimit{60};
 
 std::string ReadFile(const std::string& path) {
@@ -37,9 +39,27 @@ std::string ReadFile(const std::string& path) {
   return text.str();
 }
 
-class Kubelet : public ::testing::TestWithParam<std::string> {  // "ext4", "block"
+// Growing a mounted ext4 needs CAP_SYS_RESOURCE, which some containers don't have.
+bool MayGrowExt4() {
+  const std::string status = ReadFile("/proc/self/status");
+  const size_t at = status.find("CapEff:");
+  return at != std::string::npos &&
+         (std::stoull(status.substr(at + 7), nullptr, 16) >> CAP_SYS_RESOURCE & 1) != 0;
+}
+
+bool HasXfs() {
+  return std::system(
+             "modprobe -q xfs 2>/dev/null; grep -qw xfs /proc/filesystems && "
+             "command -v mkfs.xfs xfs_growfs >/dev/null") == 0;
+}
+
+class Kubelet : public ::testing::TestWithParam<std::string> {  // "ext4", "xfs", "block"
  protected:
   void SetUp() override {
+    if (GetParam() == "xfs") {
+      if (!HasXfs()) GTEST_SKIP() << "this machine has no xfs";
+      size_ = kXfsSizeBytes;
+    }
     char pattern[] = "/tmp/diskd-kubelet.XXXXXX";
     work_ = mkdtemp(pattern);
     const std::string bin = getenv("DISKD_BIN_DIR");
@@ -64,6 +84,7 @@ class Kubelet : public ::testing::TestWithParam<std::string> {  // "ext4", "bloc
   }
 
   void TearDown() override {
+    if (IsSkipped()) return;
     for (const pid_t pid : {plugin_, agent_}) {
       if (pid <= 0) continue;
       kill(pid, SIGTERM);
@@ -129,6 +150,37 @@ class Kubelet : public ::testing::TestWithParam<std::string> {  // "ext4", "bloc
     close(fd);
   }
 
+  int64_t Total(const std::string& id) {
+    ::csi::v1::NodeGetVolumeStatsRequest stats;
+    stats.set_volume_id(id);
+    stats.set_volume_path(work_ + "/pods/target");
+    return Twice(*node_, &::csi::v1::Node::Stub::NodeGetVolumeStats, stats).usage(0).total();
+  }
+
+  // Of the published volume, under its users.
+  void ExpandOnNode(const std::string& id, int64_t bytes) {
+    ::csi::v1::NodeExpandVolumeRequest request;
+    request.set_volume_id(id);
+    request.set_volume_path(work_ + "/pods/target");
+    request.set_staging_target_path(work_ + "/staging");
+    request.mutable_capacity_range()->set_required_bytes(bytes);
+    *request.mutable_volume_capability() = capability_;
+    if (GetParam() == "ext4" && !MayGrowExt4()) {
+      ::csi::v1::NodeExpandVolumeResponse response;
+      EXPECT_EQ(
+          Once(*node_, &::csi::v1::Node::Stub::NodeExpandVolume, request, &response).error_code(),
+          grpc::StatusCode::INTERNAL);
+      return;
+    }
+    const auto expanded = Twice(*node_, &::csi::v1::Node::Stub::NodeExpandVolume, request);
+    EXPECT_EQ(expanded.capacity_bytes(), bytes);
+    // A file system needs some for itself.
+    EXPECT_GT(Total(id), bytes * 3 / 4);
+    EXPECT_LE(Total(id), bytes);
+    UseTarget(work_ + "/pods/target");
+  }
+
+  int64_t size_ = kSizeBytes;
   std::string work_;
   pid_t agent_ = 0, plugin_ = 0;
   std::unique_ptr<::csi::v1::Controller::Stub> controller_;
@@ -141,14 +193,14 @@ TEST_P(Kubelet, LifeOfVolume_EveryCallTwice_LeavesNothing) {
   using NodeStub = ::csi::v1::Node::Stub;
   ::csi::v1::CreateVolumeRequest create;
   create.set_name("pvc-\xc3\xa4 test");
-  create.mutable_capacity_range()->set_required_bytes(kSizeBytes);
+  create.mutable_capacity_range()->set_required_bytes(size_);
   *create.add_volume_capabilities() = capability_;
   const auto created = Twice(*controller_, &ControllerStub::CreateVolume, create);
-  EXPECT_EQ(created.volume().capacity_bytes(), kSizeBytes);
+  EXPECT_EQ(created.volume().capacity_bytes(), size_);
   const std::string id = created.volume().volume_id();
   ASSERT_FALSE(id.empty());
 
-  create.mutable_capacity_range()->set_required_bytes(2 * kSizeBytes);
+  create.mutable_capacity_range()->set_required_bytes(2 * size_);
   ::csi::v1::CreateVolumeResponse ignored;
   EXPECT_EQ(Once(*controller_, &ControllerStub::CreateVolume, create, &ignored).error_code(),
             grpc::StatusCode::ALREADY_EXISTS);
@@ -172,10 +224,17 @@ TEST_P(Kubelet, LifeOfVolume_EveryCallTwice_LeavesNothing) {
   EXPECT_EQ(Once(*node_, &NodeStub::NodePublishVolume, publish, &published).error_code(),
             grpc::StatusCode::FAILED_PRECONDITION);
 
-  ::csi::v1::NodeGetVolumeStatsRequest stats;
-  stats.set_volume_id(id);
-  stats.set_volume_path(work_ + "/pods/target");
-  EXPECT_GT(Twice(*node_, &NodeStub::NodeGetVolumeStats, stats).usage(0).total(), 0);
+  EXPECT_GT(Total(id), 0);
+
+  ::csi::v1::ControllerExpandVolumeRequest grow;
+  grow.set_volume_id(id);
+  grow.mutable_capacity_range()->set_required_bytes(2 * size_);
+  *grow.mutable_volume_capability() = capability_;
+  const auto grown = Twice(*controller_, &ControllerStub::ControllerExpandVolume, grow);
+  EXPECT_EQ(grown.capacity_bytes(), 2 * size_);
+  EXPECT_EQ(grown.node_expansion_required(), GetParam() != "block");
+  ExpandOnNode(id, 2 * size_);
+  ExpandOnNode(id, 3 * size_);  // alone
 
   ::csi::v1::DeleteVolumeRequest remove;
   remove.set_volume_id(id);
@@ -194,7 +253,7 @@ TEST_P(Kubelet, LifeOfVolume_EveryCallTwice_LeavesNothing) {
   Twice(*controller_, &ControllerStub::DeleteVolume, remove);
 }
 
-INSTANTIATE_TEST_SUITE_P(Access, Kubelet, ::testing::Values("ext4", "block"),
+INSTANTIATE_TEST_SUITE_P(Access, Kubelet, ::testing::Values("ext4", "xfs", "block"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -42,7 +42,7 @@ node: {tolerations: [{key: a, operator: Exists}], maxUnavailable: 1, resources: 
 sidecars: {provisioner: {additionalArgs: [--v=5]}}
 storageClasses:
   - {name: fast, default: true, reclaimPolicy: Retain, mountOptions: [noatime], parameters: {driver: memory}}
-  - {name: plain}
+  - {name: plain, allowVolumeExpansion: false}
 YAML
 "$helm" lint --strict helm/diskd -f "$out/other.yaml"
 "$helm" template diskd helm/diskd -f "$out/other.yaml" >"$out/rendered.yaml"
@@ -52,6 +52,10 @@ expect default.yaml 'name: csi.diskd.io'
 expect default.yaml 'type: OnDelete'
 expect default.yaml 'volumeBindingMode: WaitForFirstConsumer'
 expect default.yaml 'path: /lib/modules'
+expect default.yaml 'allowVolumeExpansion: true'
+expect default.yaml '--node-expansion-only'
+expect default.yaml 'resources: [leases]'
+expect rendered.yaml 'allowVolumeExpansion: false'
 expect rendered.yaml 'provisioner: disks.example.org'
 expect rendered.yaml 'registry.example.org/diskd@sha256:'
 expect rendered.yaml '/var/lib/k0s/kubelet/plugins/disks.example.org/csi.sock'
