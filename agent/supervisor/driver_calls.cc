@@ -114,11 +114,21 @@ absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process) {
   return std::move(answer.descriptors);
 }
 
-absl::Status Ping(DriverProcess& process, absl::Duration limit, std::string* failure) {
+absl::Status Ping(DriverProcess& process, absl::Duration limit, std::string* failure,
+                  std::string* trouble) {
   Request request;
   request.mutable_ping();
   ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, limit));
-  if (failure != nullptr) *failure = answer.response.ping().failure();
+  const diskd::driver::v1::PingResponse& ping = answer.response.ping();
+  if (failure != nullptr) *failure = ping.failure();
+  if (trouble == nullptr) return absl::OkStatus();
+  *trouble = ping.trouble().empty()
+                 ? ""
+                 : absl::StrCat("since ",
+                                absl::FormatTime("%Y-%m-%dT%H:%M:%SZ",
+                                                 absl::FromUnixSeconds(ping.trouble_since_unix()),
+                                                 absl::UTCTimeZone()),
+                                ": ", ping.trouble());
   return absl::OkStatus();
 }
 

@@ -52,8 +52,10 @@ absl::Status HandOver(DriverProcess& process, Fd socket, const std::vector<Fd>& 
 absl::StatusOr<diskd::driver::v1::StatusResponse> GetStatus(DriverProcess& process,
                                                             absl::Duration limit = kStatusLimit);
 absl::StatusOr<std::vector<Fd>> GetDescriptors(DriverProcess& process);
-// `failure`: why every request fails; empty: they don't.
-absl::Status Ping(DriverProcess& process, absl::Duration limit, std::string* failure = nullptr);
+// `failure`: why every request fails; empty: they don't. `trouble`: what keeps the driver from its
+// backing store, and since when; empty: nothing.
+absl::Status Ping(DriverProcess& process, absl::Duration limit, std::string* failure = nullptr,
+                  std::string* trouble = nullptr);
 
 // What only some drivers can do; UNIMPLEMENTED names the one that can't.
 absl::StatusOr<diskd::driver::v1::FeatureResponse> CallFeature(

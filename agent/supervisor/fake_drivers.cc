@@ -23,6 +23,7 @@ struct FakeDrivers::State {
   bool hung ABSL_GUARDED_BY(mutex) = false;
   absl::Duration busy ABSL_GUARDED_BY(mutex);
   bool serving ABSL_GUARDED_BY(mutex) = false;
+  std::string trouble ABSL_GUARDED_BY(mutex);
   std::string failure ABSL_GUARDED_BY(mutex);
   bool refused ABSL_GUARDED_BY(mutex) = false;  // the disk it stood by for will not come
   diskd::driver::v1::VolumeConfig config ABSL_GUARDED_BY(mutex);
@@ -131,6 +132,8 @@ class FakeDrivers::Process : public DriverProcess {
       case Request::kPing: {
         absl::MutexLock lock(&state_->mutex);
         answer.response.mutable_ping()->set_failure(state_->failure);
+        answer.response.mutable_ping()->set_trouble(state_->trouble);
+        answer.response.mutable_ping()->set_trouble_since_unix(1);
         break;
       }
       case Request::kStatus: {
@@ -446,6 +449,12 @@ void FakeDrivers::FailRequests(const std::string& volume_id, const std::string& 
   const auto state = Find(volume_id);
   absl::MutexLock lock(&state->mutex);
   state->failure = why;
+}
+
+void FakeDrivers::TellTrouble(const std::string& volume_id, const std::string& why) {
+  const auto state = Find(volume_id);
+  absl::MutexLock lock(&state->mutex);
+  state->trouble = why;
 }
 
 void FakeDrivers::FailCalls(const std::string& kind, absl::Status status) {

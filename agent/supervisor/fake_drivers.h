@@ -59,6 +59,8 @@ class FakeDrivers : public DriverLauncher {
   void Occupy(const std::string& volume_id, absl::Duration time);
   // Every request fails from now on, and the process says so.
   void FailRequests(const std::string& volume_id, const std::string& why);
+  // It can't reach its backing store, since 1970-01-01T00:00:01Z; empty: it can again.
+  void TellTrouble(const std::string& volume_id, const std::string& why);
   // Of a volume, in the order of creation.
   std::vector<std::string> Snapshots(const std::string& volume_id);
   std::string CloneOf(const std::string& volume_id);   // "ID@SNAPSHOT"; empty: of nothing

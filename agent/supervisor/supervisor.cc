@@ -26,6 +26,7 @@ void Supervisor::Begin() {
     health_.pid = process_ == nullptr ? 0 : process_->pid();
     health_.message = process_ == nullptr ? "no driver process runs" : "";
     health_.failure.clear();
+    health_.trouble.clear();
   }
   if (process_ != nullptr) backoff_.Served(absl::Now());
   thread_ = std::thread([this] { Run(); });
@@ -130,10 +131,11 @@ void Supervisor::Watch() {
     reason = absl::StrCat("driver process ", process_->pid(), " ended: ", process_->ExitText());
   } else {
     if (Stopping()) return;
-    std::string failure;
-    const absl::Status status = Ping(*process_, limits_.ping_limit, &failure);
+    std::string failure, trouble;
+    const absl::Status status = Ping(*process_, limits_.ping_limit, &failure, &trouble);
     if (status.ok()) {
       SetFailure(failure);
+      SetTrouble(trouble);
       return;
     }
     if (absl::IsCancelled(status) || Stopping()) return;
@@ -153,11 +155,19 @@ void Supervisor::Report(const std::string& reason, absl::Duration delay) {
   absl::MutexLock lock(&mutex_);
   health_.pid = 0;
   health_.failure.clear();
+  health_.trouble.clear();
   health_.message = backoff_.crash_loop()
                         ? absl::StrCat("crash loop, ", backoff_.deaths(), " deaths; last: ", reason,
                                        "; next start in ", absl::FormatDuration(delay))
                         : reason;
   SPDLOG_WARN("{}: {}", name_, health_.message);
+}
+
+void Supervisor::SetTrouble(const std::string& trouble) {
+  absl::MutexLock lock(&mutex_);
+  if (health_.trouble.empty() && !trouble.empty()) SPDLOG_WARN("{}: {}", name_, trouble);
+  if (!health_.trouble.empty() && trouble.empty()) SPDLOG_INFO("{}: its store is back", name_);
+  health_.trouble = trouble;
 }
 
 void Supervisor::Replace(const std::string& reason) {

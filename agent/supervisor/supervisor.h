@@ -41,6 +41,7 @@ struct SupervisorHealth {
   bool gave_up = false;
   std::string message;  // why no process serves, or that they keep dying
   std::string failure;  // not empty: a process serves, but every request fails, and why
+  std::string trouble;  // what keeps the process from its backing store
 };
 
 class Supervisor {
@@ -69,6 +70,7 @@ class Supervisor {
   // `reason` the last one ended or failed to start.
   void Replace(const std::string& reason);
   void TryStart();
+  void SetTrouble(const std::string& trouble);
   // False: stopped meanwhile.
   bool Pause(absl::Duration delay);
   bool Stopping() const;

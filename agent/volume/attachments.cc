@@ -211,6 +211,7 @@ Attachment Attachments::Show(const VolumeRecord& volume, const AttachmentRecord&
   const SupervisorHealth health = live->supervisor->health();
   shown.set_driver_pid(health.pid);
   shown.set_driver_restarts(health.restarts);
+  if (!health.trouble.empty()) shown.set_message(health.trouble);
   if (!health.message.empty()) shown.set_message(health.message);
   if (record.state == ATTACHMENT_STATE_ATTACHED && health.pid == 0) {
     shown.set_state(ATTACHMENT_STATE_RECOVERING);

@@ -153,6 +153,23 @@ TEST_F(AttachmentsTest, DriverWhoseRequestsFail_IsShownAsFailed_DetachAndAttachA
   EXPECT_TRUE(Attach().ok());
 }
 
+TEST_F(AttachmentsTest, DriverWithoutItsStore_StaysAttachedAndSaysSoUntilItIsBack) {
+  ASSERT_TRUE(Attach().ok());
+  const auto await = [&](const std::string& message) {
+    for (const absl::Time end = absl::Now() + absl::Seconds(30); absl::Now() < end;) {
+      const auto shown = node_.volumes().Get("a")->attachment();
+      EXPECT_EQ(shown.state(), ATTACHMENT_STATE_ATTACHED);
+      if (shown.message() == message) return true;
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    return false;
+  };
+  node_.drivers().TellTrouble(id_, "store unreachable: refused");
+  EXPECT_TRUE(await("since 1970-01-01T00:00:01Z: store unreachable: refused"));
+  node_.drivers().TellTrouble(id_, "");
+  EXPECT_TRUE(await(""));
+}
+
 TEST_F(AttachmentsTest, DriverThatCannotEndWell_IsKilledByTheDetach) {
   ASSERT_TRUE(Attach().ok());
   node_.drivers().FailCalls("shutdown", absl::InternalError("flush failed"));

@@ -8,6 +8,8 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "base/errno_status.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -24,6 +26,7 @@ constexpr absl::Duration kHealthLimit = absl::Seconds(1);
 constexpr absl::Duration kTakeOverLimit = absl::Seconds(4);
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(1);
 constexpr uint32_t kOptimalIoBytes = 1 << 20;
+constexpr uint64_t kMiB = 1 << 20;
 
 sdk::Geometry GeometryOf(const sdk::VolumeConfig& config) {
   sdk::Geometry geometry;
@@ -50,6 +53,10 @@ std::unique_ptr<UringLog> OpenCache(const ObjectVolume& volume, EngineThread* th
   }
   return std::make_unique<UringLog>(thread, std::move(file->fd), file->size_bytes,
                                     "the read cache");
+}
+
+double SecondsOf(const std::optional<PostingStore::Outage>& outage) {
+  return outage.has_value() ? absl::ToDoubleSeconds(absl::Now() - outage->since) : 0;
 }
 
 absl::Status NoAnswer() {
@@ -137,7 +144,28 @@ absl::Status ServedVolume::OpenEngine(bool successor, absl::Duration limit) {
   return absl::Status(opened->code(), absl::StrCat("volume ", volume_id_, ": ", opened->message()));
 }
 
+std::optional<sdk::Trouble> ServedVolume::trouble() {
+  const auto outage = posting_->outage();
+  if (!outage.has_value()) return std::nullopt;
+  const char* what =
+      absl::IsPermissionDenied(outage->reason) ? "the store refuses: " : "store unreachable: ";
+  sdk::Trouble trouble{outage->since, absl::StrCat(what, outage->reason.message())};
+  if (engine_ == nullptr) return trouble;  // another process serves
+  const auto stats =
+      Ask<EngineStats>(kHealthLimit, [](Engine& engine, auto done) { done(engine.stats()); });
+  if (stats.has_value()) {
+    absl::StrAppendFormat(&trouble.reason, "; of the %d MiB of the local log %.1f wait for it",
+                          volume_.log_bytes / kMiB,
+                          static_cast<double>(stats->dirty_log_bytes) / kMiB);
+  }
+  return trouble;
+}
+
 absl::Status ServedVolume::LetGo() {
+  if (const auto outage = posting_->outage(); outage.has_value()) {
+    return absl::UnavailableError(
+        absl::StrCat("the store must answer for a hand-over: ", outage->reason.message()));
+  }
   StopEngine();
   cache_.reset();  // the former user can't open it again, and does without if it has to go on
   return UnlockLogFile(log_lock_.get());
@@ -302,6 +330,7 @@ absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
       {"store_written", stored, "bytes"},
       {"store_read", fetched, "bytes"},
       {"write_amplification", written > 0 ? stored / written : 0, "ratio"},
+      {"store_outage", SecondsOf(posting_->outage()), "seconds"},
       {"compression",
        stats.stored_data_bytes > 0 ? count(stats.packed_data_bytes) / count(stats.stored_data_bytes)
                                    : 1,

@@ -40,6 +40,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   absl::StatusOr<std::unique_ptr<sdk::Queue>> OpenQueue(int index, sdk::QueueIo& io) override;
   // Of an owner that was fenced, or whose log or store has lost something.
   absl::Status health() override;
+  std::optional<sdk::Trouble> trouble() override;
   // The other process goes on from the write log, as after a kill of this one.
   absl::Status LetGo() override;
   absl::Status TakeOver() override;

@@ -25,11 +25,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace diskd::sdk {
@@ -101,6 +103,12 @@ class Queue {
   virtual SyncDriver* sync_driver() { return nullptr; }
 };
 
+// What keeps a driver from its backing store while it serves: I/O may wait for it.
+struct Trouble {
+  absl::Time since;
+  std::string reason;  // and what to do, if anything
+};
+
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -126,6 +134,8 @@ class Driver {
   // An error: every request fails from now on, and what the user can do; shown as the state of the
   // disk. Any thread, asked every few seconds, must not block for long.
   virtual absl::Status health() { return absl::OkStatus(); }
+  // Asked every few seconds, on the control thread; must not block. For `diskctl ls`.
+  virtual std::optional<Trouble> trouble() { return std::nullopt; }
 
   // What it can do while it serves, beside I/O; nullptr: nothing. Lives as long as the driver.
   virtual VolumeFeatures* features() { return nullptr; }

@@ -69,7 +69,14 @@ if [ -n "$double" ]; then
     --rw=randwrite --size=8m --io_size=16m --time_based --runtime="$OFF_S" --rate=1m \
     --verify=crc32c --output="$WORK/fio.out" 2>&1 || fail "fio: $(cat "$WORK/fio.out")"
   uploaded && fail "everything is uploaded to a service that is off"
+  shows() { diskctl ls | grep -qE "since 20.*store unreachable.*wait for it"; }
+  wait_for 40 shows || fail "nothing shows: $(diskctl ls)"
+  diskctl volume get s3 | grep -qE "since 20.*store unreachable" || fail "not in volume get: $(diskctl volume get s3)"
+  grep -qE "since 20.*store unreachable" "$WORK/agent.log" || fail "not in the agent's log"
+  [ "$(attachment_state s3)" = ATTACHMENT_STATE_ATTACHED ] || fail "state $(attachment_state s3)"
   kill -CONT $double
+  hidden() { ! diskctl ls | grep -q "since 20"; }
+  wait_for 60 hidden || fail "it still shows: $(diskctl ls)"
 fi
 wait_for 60 uploaded || fail "not uploaded: $(diskctl volume stats s3)"
 

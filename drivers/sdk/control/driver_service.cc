@@ -27,9 +27,7 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
         status = absl::UnavailableError(
             absl::StrCat("a queue of volume ", config_.volume_id, " is served no more"));
       } else {
-        response.mutable_ping();
-        const absl::Status health = driver_ == nullptr ? absl::OkStatus() : driver_->health();
-        if (!health.ok()) response.mutable_ping()->set_failure(std::string(health.message()));
+        FillPing(*response.mutable_ping());
       }
       break;
     case driver::v1::Request::kProvision:
@@ -259,6 +257,16 @@ absl::Status DriverService::ServeOn(bool served, std::vector<Fd> spare) {
 void DriverService::StopThreads() {
   if (threads_ != nullptr) earlier_ += threads_->counters();
   threads_.reset();
+}
+
+void DriverService::FillPing(driver::v1::PingResponse& ping) const {
+  if (driver_ == nullptr) return;
+  const absl::Status health = driver_->health();
+  if (!health.ok()) ping.set_failure(std::string(health.message()));
+  const std::optional<Trouble> trouble = driver_->trouble();
+  if (!trouble.has_value()) return;
+  ping.set_trouble(trouble->reason);
+  ping.set_trouble_since_unix(absl::ToUnixSeconds(trouble->since));
 }
 
 void DriverService::FillStatus(driver::v1::StatusResponse& status) const {

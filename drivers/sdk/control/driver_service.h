@@ -52,6 +52,7 @@ class DriverService final : public ControlHandler {
   absl::Status OpenQueues(driver::v1::Transport transport, std::vector<Fd> fds, bool standby);
   absl::Status LeaveRoot(uint32_t user);
   void StopThreads();
+  void FillPing(driver::v1::PingResponse& ping) const;
   void FillStatus(driver::v1::StatusResponse& status) const;
   void Shutdown();
 
