@@ -141,6 +141,7 @@ absl::Status RunAgent(const Options& options) {
   int signal_number = 0;
   sigwait(&ends, &signal_number);
   SPDLOG_INFO("signal {}: ending; driver processes and devices stay", signal_number);
+  volumes.StopCopies();
   server->Shutdown(std::chrono::system_clock::now() +
                    absl::ToChronoMilliseconds(kServerShutdownLimit));
   unlink(options.socket.c_str());

@@ -9,7 +9,7 @@
 namespace diskd::agent {
 namespace {
 
-constexpr int64_t kSchemaVersion = 2;
+constexpr int64_t kSchemaVersion = 3;
 
 constexpr char kSchema[] = R"sql(
 CREATE TABLE volumes (
@@ -51,9 +51,15 @@ ALTER TABLE volumes ADD COLUMN source_snapshot TEXT NOT NULL DEFAULT '';
 PRAGMA user_version = 2;
 )sql";
 
+// Version 3 knows full copies.
+constexpr char kToVersion3[] = R"sql(
+ALTER TABLE volumes ADD COLUMN source_full_copy INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 3;
+)sql";
+
 constexpr char kSelectVolume[] =
     "SELECT id, name, driver, size_bytes, logical_block_bytes, state, create_time_ns,"
-    " source_volume, source_snapshot FROM volumes ";
+    " source_volume, source_snapshot, source_full_copy FROM volumes ";
 constexpr char kSelectAttachment[] =
     "SELECT volume_id, transport, read_only, queues, queue_depth, state, force, device_number,"
     " survives_driver_death, boot_id, message, attach_time_ns FROM attachments ";
@@ -71,6 +77,7 @@ VolumeRecord ReadVolume(const SqliteStatement& row) {
   if (!row.Text(7).empty()) {
     volume.mutable_source()->set_volume(row.Text(7));
     volume.mutable_source()->set_snapshot(row.Text(8));
+    volume.mutable_source()->set_full_copy(row.Integer(9) != 0);
   }
   return volume;
 }
@@ -137,7 +144,8 @@ absl::Status SqliteStore::Prepare() {
   if (version == kSchemaVersion) return absl::OkStatus();
   return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
     if (version == 0) RETURN_IF_ERROR(database_->Execute(kSchema));
-    return database_->Execute(kToVersion2);
+    if (version < 2) RETURN_IF_ERROR(database_->Execute(kToVersion2));
+    return database_->Execute(kToVersion3);
   });
 }
 
@@ -146,8 +154,9 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
   return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
     RETURN_IF_ERROR(
         database_
-            ->Prepare("INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
-                      " state = excluded.state, size_bytes = excluded.size_bytes")
+            ->Prepare(
+                "INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
+                " state = excluded.state, size_bytes = excluded.size_bytes")
             .Bind(volume.id())
             .Bind(volume.name())
             .Bind(volume.driver())
@@ -157,6 +166,7 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
             .Bind(volume.create_time().seconds() * 1'000'000'000 + volume.create_time().nanos())
             .Bind(volume.source().volume())
             .Bind(volume.source().snapshot())
+            .Bind(int64_t{volume.source().full_copy()})
             .Run());
     for (const auto& [name, value] : volume.parameters()) {
       RETURN_IF_ERROR(database_->Prepare("INSERT OR REPLACE INTO volume_parameters VALUES (?,?,?)")

@@ -140,7 +140,7 @@ TEST_F(SqliteStoreTest, NewerSchema_IsRefusedWithAdvice) {
   Open();
   {
     auto database = SqliteDatabase::Open(path_);
-    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 3").ok());
+    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 4").ok());
   }
   const absl::Status status = SqliteStore::Open(path_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
@@ -159,6 +159,7 @@ TEST_F(SqliteStoreTest, DatabaseOfVersion1_IsTakenOver) {
     ASSERT_TRUE((*database)
                     ->Execute("ALTER TABLE volumes DROP COLUMN source_volume;"
                               "ALTER TABLE volumes DROP COLUMN source_snapshot;"
+                              "ALTER TABLE volumes DROP COLUMN source_full_copy;"
                               "PRAGMA user_version = 1")
                     .ok());
   }

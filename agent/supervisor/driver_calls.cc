@@ -37,6 +37,16 @@ absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeCo
   return process.Call(request, {}, kProvisionLimit).status();
 }
 
+absl::Status Copy(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config,
+                  const diskd::driver::v1::VolumeConfig& source, const std::string& snapshot) {
+  Request request;
+  *request.mutable_provision()->mutable_config() = config;
+  *request.mutable_provision()->mutable_source() = source;
+  request.mutable_provision()->set_source_snapshot(snapshot);
+  request.mutable_provision()->set_full_copy(true);
+  return process.Call(request, {}, absl::InfiniteDuration()).status();
+}
+
 absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config) {
   Request request;
   *request.mutable_deprovision()->mutable_config() = config;

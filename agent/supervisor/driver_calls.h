@@ -33,6 +33,9 @@ inline constexpr absl::Duration kShutdownLimit = absl::Seconds(60);
 // `source`: nullptr, or the volume whose snapshot it begins as.
 absl::Status Provision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config,
                        const diskd::driver::v1::VolumeConfig* source, const std::string& snapshot);
+// As long as it takes.
+absl::Status Copy(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config,
+                  const diskd::driver::v1::VolumeConfig& source, const std::string& snapshot);
 absl::Status Deprovision(DriverProcess& process, const diskd::driver::v1::VolumeConfig& config);
 enum class OpenAs {
   kFirst,      // nobody uses the volume yet

@@ -123,6 +123,7 @@ std::string Difference(const VolumeRecord& existing, const VolumeRecord& wanted)
   Compare("driver", existing.driver(), wanted.driver(), difference);
   Compare("source", absl::StrCat(existing.source().volume(), "@", existing.source().snapshot()),
           absl::StrCat(wanted.source().volume(), "@", wanted.source().snapshot()), difference);
+  Compare("full copy", existing.source().full_copy(), wanted.source().full_copy(), difference);
   Compare("size", existing.size_bytes(), wanted.size_bytes(), difference);
   Compare("logical block", existing.logical_block_bytes(), wanted.logical_block_bytes(),
           difference);

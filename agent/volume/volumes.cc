@@ -62,8 +62,12 @@ absl::StatusOr<diskd::v1::CreateVolumeRequest> Volumes::Inherit(
   if (request.logical_block_bytes() == 0) {
     request.set_logical_block_bytes(parent->logical_block_bytes());
   }
+  if (source.full_copy() && source.snapshot().empty()) {
+    if (request.size_bytes() == 0) request.set_size_bytes(parent->size_bytes());
+    return request;
+  }
   for (const auto& driver : environment_.catalog->List()) {
-    if (driver.name() != parent->driver()) continue;
+    if (driver.name() != parent->driver() || source.full_copy()) continue;
     for (const auto& parameter : driver.parameters()) {
       const auto had = parent->parameters().find(parameter.name());
       if (parameter.own() || had == parent->parameters().end()) continue;
@@ -100,7 +104,8 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
     if (parent) request.mutable_source()->set_volume(parent->id());
     if (made && made->state() == VOLUME_STATE_READY &&
         made->source().volume() == request.source().volume() &&
-        made->source().snapshot() == request.source().snapshot()) {
+        made->source().snapshot() == request.source().snapshot() &&
+        made->source().full_copy() == request.source().full_copy()) {
       return WithAttachment(*made);
     }
     ASSIGN_OR_RETURN(request, Inherit(std::move(request)));
@@ -108,7 +113,8 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
   ASSIGN_OR_RETURN(VolumeRecord wanted, CheckCreate(request, environment_.catalog->List()));
   if (request.has_source()) *wanted.mutable_source() = request.source();
   RETURN_IF_ERROR(CheckDriversSecrets(wanted.driver(), request.secrets()));
-  const SecretMap secrets = request.secrets().empty() && request.has_source()
+  const bool inherits = request.has_source() && !request.source().full_copy();
+  const SecretMap secrets = request.secrets().empty() && inherits
                                 ? environment_.secrets->Get(request.source().volume())
                                 : request.secrets();
   ASSIGN_OR_RETURN(const VolumeLocks::Lock lock, environment_.locks->Acquire(wanted.name()));
@@ -141,6 +147,7 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
 absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
   const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
   absl::Status status = MakeDirectory(config.state_dir());
+  if (status.ok() && volume.source().full_copy()) return FinishCopy(std::move(volume), config);
   if (status.ok()) {
     status = ForCaller(WithDriver(volume, [&](DriverProcess& p) -> absl::Status {
       if (!volume.has_source()) return Provision(p, config, nullptr, "");
@@ -148,6 +155,10 @@ absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
       return Provision(p, config, &source, volume.source().snapshot());
     }));
   }
+  return Conclude(std::move(volume), status);
+}
+
+absl::StatusOr<Volume> Volumes::Conclude(VolumeRecord volume, const absl::Status& status) {
   if (status.ok()) {
     volume.set_state(VOLUME_STATE_READY);
     RETURN_IF_ERROR(environment_.store->PutVolume(volume));
@@ -191,6 +202,13 @@ absl::Status Volumes::Remove(const VolumeRecord& volume) {
 absl::Status Volumes::Delete(const std::string& key) {
   auto volume = LockVolume(environment_, key);
   if (absl::IsNotFound(volume.status())) return absl::OkStatus();
+  if (absl::IsAborted(volume.status())) {
+    ASSIGN_OR_RETURN(const auto busy, environment_.store->FindVolume(key));
+    if (busy && BreakOffCopy(busy->name())) {
+      return absl::AbortedError(
+          absl::StrCat("the copy to volume \"", busy->name(), "\" is being undone: try again"));
+    }
+  }
   if (!volume.ok()) return volume.status();
   VolumeRecord& record = volume->record;
   ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(record.id()));
@@ -198,6 +216,7 @@ absl::Status Volumes::Delete(const std::string& key) {
     return absl::FailedPreconditionError(
         absl::StrCat("volume \"", record.name(), "\" is attached: detach it first"));
   }
+  if (record.state() == VOLUME_STATE_CREATING) DropCopySnapshot(record);
   record.set_state(VOLUME_STATE_DELETING);
   RETURN_IF_ERROR(environment_.store->PutVolume(record));
   SPDLOG_INFO("volume {} ({}): deleting", record.id(), record.name());
@@ -235,6 +254,7 @@ absl::StatusOr<Volume> Volumes::Get(const std::string& key) {
 }
 
 absl::StatusOr<Volume> Volumes::WithAttachment(VolumeRecord volume) {
+  ShowProgress(volume);
   ASSIGN_OR_RETURN(const auto attachment, attachments_->Describe(volume));
   if (attachment) *volume.mutable_attachment() = *attachment;
   return volume;
@@ -263,6 +283,12 @@ absl::StatusOr<diskd::v1::ListVolumesResponse> Volumes::List(
 }
 
 void Volumes::FinishInterrupted() {
+  // Copies take long: nothing else waits for them.
+  FinishInterrupted(/*copies=*/false);
+  FinishInterrupted(/*copies=*/true);
+}
+
+void Volumes::FinishInterrupted(bool copies) {
   std::string after;
   for (;;) {
     const auto page = environment_.store->ListVolumes(after, kMaxPage);
@@ -273,7 +299,8 @@ void Volumes::FinishInterrupted() {
     if (page->empty()) return;
     after = page->back().id();
     for (const VolumeRecord& listed : *page) {
-      if (listed.state() == VOLUME_STATE_READY) continue;
+      const bool copy = listed.state() == VOLUME_STATE_CREATING && listed.source().full_copy();
+      if (listed.state() == VOLUME_STATE_READY || copy != copies || Stopping()) continue;
       auto volume = LockVolume(environment_, listed.id());
       if (!volume.ok()) continue;  // a caller was faster
       absl::Status status;

@@ -5,10 +5,13 @@
 #define DISKD_AGENT_VOLUME_VOLUMES_H_
 
 #include <functional>
+#include <map>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "agent/volume/attachments.h"
 #include "agent/volume/environment.h"
 #include "agent/volume/features.h"
@@ -29,11 +32,17 @@ class Volumes {
   absl::Status Delete(const std::string& key);
   absl::Status SetSecrets(const diskd::v1::SetVolumeSecretsRequest& request);
 
+  // Before the agent ends: copies under way stop; the next agent goes on with them.
+  void StopCopies() ABSL_LOCKS_EXCLUDED(copies_mutex_);
+
   // Ends what a former agent began: creates and deletes. Errors are logged.
   void FinishInterrupted();
 
  private:
   absl::StatusOr<diskd::v1::Volume> Finish(VolumeRecord volume);
+  // Of a create: the volume is ready, or undone.
+  absl::StatusOr<diskd::v1::Volume> Conclude(VolumeRecord volume, const absl::Status& status);
+  void FinishInterrupted(bool copies);
   absl::Status CheckDriversSecrets(const std::string& driver, const SecretMap& secrets);
   // A request for a clone with everything that it leaves to the source.
   absl::StatusOr<diskd::v1::CreateVolumeRequest> Inherit(diskd::v1::CreateVolumeRequest request);
@@ -45,9 +54,31 @@ class Volumes {
                           const std::function<absl::Status(DriverProcess&)>& body);
   absl::StatusOr<diskd::v1::Volume> WithAttachment(VolumeRecord volume);
 
+  // volume_copy.cc
+  struct CopyState {
+    DriverProcess* process = nullptr;  // that copies just now
+    bool broken_off = false;
+  };
+  absl::StatusOr<diskd::v1::Volume> FinishCopy(VolumeRecord volume,
+                                               const diskd::driver::v1::VolumeConfig& config)
+      ABSL_LOCKS_EXCLUDED(copies_mutex_);
+  absl::Status RunCopy(const VolumeRecord& volume, const diskd::driver::v1::VolumeConfig& config)
+      ABSL_LOCKS_EXCLUDED(copies_mutex_);
+  absl::Status TryCopy(const VolumeRecord& volume, const diskd::driver::v1::VolumeConfig& config,
+                       const diskd::driver::v1::VolumeConfig& source)
+      ABSL_LOCKS_EXCLUDED(copies_mutex_);
+  void DropCopySnapshot(const VolumeRecord& volume);
+  // True: a copy into the volume of that name is under way, and ends now.
+  bool BreakOffCopy(const std::string& name) ABSL_LOCKS_EXCLUDED(copies_mutex_);
+  bool Stopping() ABSL_LOCKS_EXCLUDED(copies_mutex_);
+  void ShowProgress(VolumeRecord& volume);
+
   const Environment environment_;
   Attachments* const attachments_;
   Features* const features_;
+  absl::Mutex copies_mutex_;
+  std::map<std::string, CopyState> copies_ ABSL_GUARDED_BY(copies_mutex_);  // by volume name
+  bool stopping_ ABSL_GUARDED_BY(copies_mutex_) = false;
 };
 
 }  // namespace diskd::agent

@@ -58,6 +58,7 @@ void AddVolumeCreate(CLI::App& volume, Commands& commands);
 void AddVolumeGet(CLI::App& volume, Commands& commands);
 void AddVolumeLs(CLI::App& volume, Commands& commands);
 void AddVolumeDelete(CLI::App& volume, Commands& commands);
+void AddVolumeCopy(CLI::App& volume, Commands& commands);
 void AddVolumeClone(CLI::App& volume, Commands& commands);
 void AddVolumeResize(CLI::App& volume, Commands& commands);
 void AddVolumeCheck(CLI::App& volume, Commands& commands);

@@ -45,7 +45,7 @@ _diskctl() {
       snapshot | snap) path=snapshot ;;
       driver | completion) path=${COMP_WORDS[i]} ;;
       attach | detach | doctor | version) [ -n "$path" ] || path=${COMP_WORDS[i]} ;;
-      create | get | delete | upgrade | bash | rollback | stats | clone | resize | check | diff) path="${path:+$path }${COMP_WORDS[i]}" ;;
+      create | get | delete | upgrade | bash | rollback | stats | clone | copy | resize | check | diff) path="${path:+$path }${COMP_WORDS[i]}" ;;
       rm) path="${path:+$path }delete" ;;
       ls) path="${path:+$path }ls" ;;
     esac
@@ -63,7 +63,7 @@ _diskctl() {
 
 constexpr char kTail[] = R"BASH(  esac
   case $path in
-    attach | "volume get" | "volume delete" | "volume rollback" | "volume clone" | "volume resize" | "volume check" | snapshot\ *)
+    attach | "volume get" | "volume delete" | "volume rollback" | "volume clone" | "volume copy" | "volume resize" | "volume check" | snapshot\ *)
       words+=" $(diskctl --quiet volume ls 2>/dev/null)" ;;
     detach | "volume stats") words+=" $(diskctl --quiet ls 2>/dev/null)" ;;
   esac

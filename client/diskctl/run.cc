@@ -42,6 +42,7 @@ void AddCommands(CLI::App& root, Commands& commands) {
   AddVolumeLs(*volume, commands);
   AddVolumeDelete(*volume, commands);
   AddVolumeClone(*volume, commands);
+  AddVolumeCopy(*volume, commands);
   AddVolumeResize(*volume, commands);
   AddVolumeCheck(*volume, commands);
   AddVolumeRollback(*volume, commands);

@@ -148,7 +148,7 @@ std::string Complete(const std::string& script, const std::string& line) {
 TEST_F(RunTest, Completion_OffersCommandsOptionsAndValuesInBash) {
   ASSERT_EQ(Run({"completion", "bash"}), kExitOk);
   EXPECT_EQ(Complete(out_, "diskctl v"), "version volume\n");
-  EXPECT_EQ(Complete(out_, "diskctl volume c"), "check clone create\n");
+  EXPECT_EQ(Complete(out_, "diskctl volume c"), "check clone copy create\n");
   EXPECT_EQ(Complete(out_, "diskctl volume create --si"), "--size\n");
   EXPECT_EQ(Complete(out_, "diskctl -o j"), "json\n");
   EXPECT_EQ(Complete(out_, "diskctl attach x --transport b"), "buse\n");

@@ -85,6 +85,22 @@ TEST_F(RunTest, Clone_AsksForASourceAndNothingElse) {
   EXPECT_EQ(Run({"volume", "clone", "data", "monday"}), kExitUsage);
 }
 
+TEST_F(RunTest, Copy_HasItsOwnParametersAndWaitsBeyondTheTimeout) {
+  MakeVolumes();
+  agent_.FailNext("CreateVolume", absl::DeadlineExceededError("it goes on"));
+  EXPECT_EQ(Run({"volume", "copy", "data", "away", "--param", "directory=/x"}), kExitInUse);
+  EXPECT_THAT(err_, HasSubstr("was deleted, or undone"));
+  ASSERT_EQ(Run({"volume", "copy", "data", "away", "--param", "directory=/x"}), kExitOk) << err_;
+  EXPECT_THAT(out_, StartsWith("volume away is ready: 10GiB, a full copy of data, "));
+  EXPECT_TRUE(agent_.last_create().source().full_copy());
+  EXPECT_EQ(agent_.last_create().source().snapshot(), "");
+  EXPECT_EQ(agent_.last_create().parameters().size(), 1u);
+  agent_.FailNext("CreateVolume", absl::DeadlineExceededError("it has gone on"));
+  EXPECT_EQ(Run({"volume", "copy", "data", "away", "--param", "directory=/x"}), kExitOk) << err_;
+  EXPECT_EQ(Run({"volume", "copy", "data"}), kExitUsage);
+  EXPECT_EQ(Run({"volume", "copy", "nosuch", "away2"}), kExitNotFound);
+}
+
 TEST_F(RunTest, Resize_TakesASize) {
   MakeVolumes();
   EXPECT_EQ(Run({"volume", "resize", "data", "5GiB"}), kExitInUse);

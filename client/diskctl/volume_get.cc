@@ -46,8 +46,14 @@ absl::Status Get(const std::string& name, Session& session) {
   table.AddRow({"state", VolumeStateText(volume.state())});
   table.AddRow({"created", TimeText(volume.create_time())});
   if (volume.has_source()) {
-    table.AddRow({"clone of", absl::StrCat(volume.source().volume(), ", snapshot ",
-                                           volume.source().snapshot())});
+    const std::string& snapshot = volume.source().snapshot();
+    table.AddRow(
+        {volume.source().full_copy() ? "copy of" : "clone of",
+         absl::StrCat(volume.source().volume(), snapshot.empty() ? "" : ", snapshot ", snapshot)});
+  }
+  if (volume.copy_bytes() > 0) {
+    table.AddRow({"copied", absl::StrCat(client::FormatSize(volume.copied_bytes()), " of ",
+                                         client::FormatSize(volume.copy_bytes()))});
   }
   const std::map<std::string, std::string> sorted(volume.parameters().begin(),
                                                   volume.parameters().end());

@@ -49,7 +49,8 @@ const sdk::DriverDefinition& Definition() {
       Open,
       AtRest,
       CloneVolume,
-      {kKeySecret, "access_key_id", "secret_access_key", "session_token"}};
+      {kKeySecret, "access_key_id", "secret_access_key", "session_token"},
+      CopyVolume};
   return *definition;
 }
 

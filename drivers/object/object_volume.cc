@@ -250,6 +250,8 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   return volume;
 }
 
+absl::Status MarkAsMade(const sdk::VolumeConfig& config) { return Mark(config, ""); }
+
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   umask(0);
   ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));

@@ -40,6 +40,11 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config);
 // In place of ProvisionVolume: begins as the snapshot, shares its data.
 absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
                          const std::string& snapshot);
+// Says that this node's volume made the one in the store, and may find it there again.
+absl::Status MarkAsMade(const sdk::VolumeConfig& config);
+// In place of ProvisionVolume: a full copy, in the same store or another one.
+absl::Status CopyVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
+                        const std::string& snapshot);
 // What clones of its snapshots need stays until the last of them is removed.
 absl::Status DeprovisionVolume(const sdk::VolumeConfig& config);
 

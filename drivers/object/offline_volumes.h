@@ -20,6 +20,9 @@ namespace diskd::object {
 class OfflineVolumes {
  public:
   static absl::StatusOr<std::unique_ptr<OfflineVolumes>> Open(const ObjectVolume& volume);
+  // On the thread of another one, which outlives it.
+  static absl::StatusOr<std::unique_ptr<OfflineVolumes>> OpenBeside(const ObjectVolume& volume,
+                                                                    OfflineVolumes& other);
   ~OfflineVolumes();
 
   // `call`(Volumes&, done) there; what `done` gets. Ends, with the store's status, when the store
@@ -28,7 +31,7 @@ class OfflineVolumes {
   Result Run(Call call) {
     absl::Notification ready;
     Result result;
-    thread_->Post([&] {
+    on_->Post([&] {
       call(*volumes_, [&](Result given) {
         result = std::move(given);
         ready.Notify();
@@ -38,11 +41,15 @@ class OfflineVolumes {
     return result;
   }
 
+  Volumes* volumes() { return volumes_.get(); }  // for calls on that thread
+
  private:
   OfflineVolumes() = default;
+  absl::Status Build(const ObjectVolume& volume);
 
   // In the order of dependence. The store ends before the thread that its answers are posted to.
-  std::unique_ptr<EngineThread> thread_;
+  std::unique_ptr<EngineThread> thread_;  // nullptr: another one's
+  EngineThread* on_ = nullptr;
   std::unique_ptr<Store> store_;
   std::unique_ptr<PostingStore> posting_;
   std::unique_ptr<Volumes> volumes_;

@@ -197,7 +197,15 @@ struct DriverDefinition {
   absl::Status (*clone)(const VolumeConfig&, const VolumeConfig& source,
                         const std::string& snapshot) = nullptr;
   std::vector<std::string> secrets;  // names of those it takes
+  // As `clone`, but the volume owes the source nothing, and may be in another store. Called again
+  // after a crash it goes on where it was; `deprovision` undoes what there is. ReportProgress()
+  // says how far it is.
+  absl::Status (*copy)(const VolumeConfig&, const VolumeConfig& source,
+                       const std::string& snapshot) = nullptr;
 };
+
+// For the agent, which shows it. Best effort, any thread.
+void ReportProgress(const VolumeConfig& config, uint64_t bytes_done, uint64_t bytes);
 
 }  // namespace diskd::sdk
 

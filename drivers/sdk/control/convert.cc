@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -44,6 +46,12 @@ absl::Status CheckSecrets(const VolumeConfig& config, const DriverDefinition& de
 }
 
 }  // namespace
+
+void ReportProgress(const VolumeConfig& config, uint64_t bytes_done, uint64_t bytes) {
+  const std::string path = config.state_dir + "/progress";
+  std::ofstream(path + ".new") << bytes_done << " " << bytes << "\n";
+  rename((path + ".new").c_str(), path.c_str());
+}
 
 driver::v1::DriverDescription ToProto(const DriverDefinition& definition) {
   driver::v1::DriverDescription out;

@@ -84,6 +84,14 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
 
 absl::Status DriverService::Provision(const driver::v1::ProvisionRequest& request) {
   ASSIGN_OR_RETURN(const VolumeConfig volume, FromProto(request.config(), definition_));
+  if (request.has_source() && request.full_copy()) {
+    if (definition_.copy == nullptr) {
+      return absl::UnimplementedError(
+          absl::StrCat("driver ", definition_.name, " does not have copies"));
+    }
+    ASSIGN_OR_RETURN(const VolumeConfig source, FromProto(request.source(), definition_));
+    return definition_.copy(volume, source, request.source_snapshot());
+  }
   if (request.has_source()) {
     if (definition_.clone == nullptr) {
       return absl::UnimplementedError(
