@@ -4,7 +4,8 @@
 # writes all over it, large sequential writes and reads, random reads; with and without packed objects.
 # Counted is what the process has of its own at most: the peak without the program's file pages.
 . "$(dirname "$0")/lib.sh"
-LIMIT_MIB=64
+# 64 are the aim; the peaks of runs differ by up to 10, and what this is to find is far above.
+LIMIT_MIB=80
 WRITTEN_MIB=${WRITTEN_MIB:-600} # more than a checkpoint's objects
 READ_MIB=${READ_MIB:-128}
 
