@@ -38,6 +38,9 @@ if [ "$KERNEL" = debug ]; then
 elif [ "$KERNEL" = newest ]; then
   TIME_SCALE=2 # slower under emulation than the others
 fi
+# An emulated CPU may stand still for half a minute (seen while it cleared a page, on a busy host): no soft
+# lockup of the kernel. One that does not go on is found all the same, after 80 s.
+WATCHDOG="watchdog_thresh=40"
 # Buffers of the machine itself, where there is little memory.
 LOG_BUFFER=4M SMALL_APPEND=
 [ "$VM_MEMORY_MB" -ge 1024 ] || LOG_BUFFER=256K SMALL_APPEND=msize=32768
@@ -110,7 +113,7 @@ timeout -k 10 "$VM_LIMIT_S" qemu-system-x86_64 -machine pc \
   -drive "file=$OUT/scratch.img,if=virtio,format=raw,cache=unsafe" \
   -virtfs local,path="$OUT",mount_tag=out,security_model=none \
   -kernel "$kernel_dir/root/boot/vmlinuz-$release" -initrd "$OUT/initrd.gz" \
-  -append "console=ttyS0 panic=-1 quiet mitigations=off $TSC nokaslr no_timer_check log_buf_len=$LOG_BUFFER runner=$PWD/guest_run.sh out=$OUT $DEBUG_APPEND $SMALL_APPEND ${VM_APPEND:-}" \
+  -append "console=ttyS0 panic=-1 quiet mitigations=off $TSC nokaslr no_timer_check $WATCHDOG log_buf_len=$LOG_BUFFER runner=$PWD/guest_run.sh out=$OUT $DEBUG_APPEND $SMALL_APPEND ${VM_APPEND:-}" \
   </dev/null >"$OUT/console.log" 2>&1 || rc=$?
 if ! grep -q '^VM-DONE' "$OUT/console.log"; then
   echo "run.sh: the machine did not run to its end (exit code $rc, limit $VM_LIMIT_S s); console:" >&2
