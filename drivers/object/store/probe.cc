@@ -175,10 +175,10 @@ absl::Status ProbeReport::FencingByCas() const {
   add("If-None-Match", if_absent, if_absent_detail);
   add("If-Match", if_match, if_match_detail);
   if (message.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("this store can't keep two writers apart: ", message,
-                   ". Use a store with conditional writes; fencing=lease, which would do without, is "
-                   "not there yet (docs/object-lease.md)"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "this store can't keep two writers apart: ", message,
+      ". Use a store with conditional writes; fencing=lease, which would do without, is "
+      "not there yet (docs/object-lease.md)"));
 }
 
 absl::StatusOr<ProbeReport> ProbeConditionalPut(Store& store, const std::string& folder) {
