@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "drivers/object/sim/node.h"
+#include "drivers/object/sim/one_volume.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
@@ -16,41 +16,28 @@ constexpr uint64_t kBlocks = 4096;
 constexpr uint64_t kLogBlocks = 8192;
 constexpr int kDepth = 4;
 
-class BackPressureTest : public testing::Test {
+class BackPressureTest : public OneVolume {
  protected:
   void SetUp() override {
     store_.latency = absl::Milliseconds(20);
     Options options;
     options.object_bytes = 64 * kBlockBytes;
     options.uploads_in_flight = 1;
-    Operator process(&scheduler_, &store_, options);
-    bool made = false;
-    process.volumes().Create(volume_, kBlocks, [&](absl::Status status) { made = status.ok(); });
-    RunUntil([&] { return made; });
-    node_ = std::make_unique<Node>(&scheduler_, &store_,
-                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), nullptr,
-                                   volume_, options);
-    bool opened = false;
-    node_->engine().Open([&](absl::Status status) { opened = status.ok(); });
-    RunUntil([&] { return opened; });
-  }
-  void RunUntil(const std::function<bool()>& done) {
-    while (!done()) ASSERT_TRUE(scheduler_.RunOne());
+    Open(kBlocks, kLogBlocks, options);
   }
   double Fill() {
-    return static_cast<double>(node_->engine().stats().dirty_log_bytes) /
-           (kLogBlocks * kBlockBytes);
+    return static_cast<double>(engine().stats().dirty_log_bytes) / (kLogBlocks * kBlockBytes);
   }
   void Submit() {
     const absl::Duration begin = scheduler_.Now();
     const double fill = Fill();
     ++in_flight_;
-    node_->engine().Submit({RequestKind::kWrite, false, next_++ % kBlocks, 1, buffer_.block(0),
-                            [this, begin, fill](absl::Status status) {
-                              EXPECT_TRUE(status.ok()) << status;
-                              --in_flight_;
-                              latencies_.push_back({fill, scheduler_.Now() - begin});
-                            }});
+    engine().Submit({RequestKind::kWrite, false, next_++ % kBlocks, 1, buffer_.block(0),
+                     [this, begin, fill](absl::Status status) {
+                       EXPECT_TRUE(status.ok()) << status;
+                       --in_flight_;
+                       latencies_.push_back({fill, scheduler_.Now() - begin});
+                     }});
   }
   void WriteFor(absl::Duration length) {
     const absl::Duration end = scheduler_.Now() + length;
@@ -71,14 +58,6 @@ class BackPressureTest : public testing::Test {
     return sum / std::max(1, count);
   }
 
-  SimScheduler scheduler_{1};
-  SimStore store_{&scheduler_};
-  const Uuid volume_ = [] {
-    Uuid id;
-    id.bytes[0] = 1;
-    return id;
-  }();
-  std::unique_ptr<Node> node_;
   AlignedBuffer buffer_{1};
   uint64_t next_ = 0;
   int in_flight_ = 0;

@@ -3,8 +3,7 @@
 // What a volume takes in the store: how full its objects are, and what collection leaves.
 #include <random>
 
-#include "drivers/object/sim/node.h"
-#include "drivers/object/sim/wait.h"
+#include "drivers/object/sim/one_volume.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
@@ -14,52 +13,24 @@ constexpr uint64_t kBlocks = 4096;
 constexpr uint64_t kLogBlocks = 4096;
 constexpr uint64_t kObjectBlocks = 64;
 
-class SpaceTest : public testing::Test {
+class SpaceTest : public OneVolume {
  protected:
-  void Open(const Options& options) {
-    Operator process(&scheduler_, &store_, options);
-    ASSERT_TRUE(WaitOn(scheduler_, [&](auto done) {
-                  process.volumes().Create(volume_, kBlocks, done);
-                }).ok());
-    node_ = std::make_unique<Node>(&scheduler_, &store_,
-                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), nullptr,
-                                   volume_, options);
-    ASSERT_TRUE(WaitOn(scheduler_, [&](auto done) { node_->engine().Open(done); }).ok());
-  }
+  void Open(const Options& options) { OneVolume::Open(kBlocks, kLogBlocks, options); }
   static Options Small() {
     Options options;
     options.object_bytes = kObjectBlocks * kBlockBytes;
     return options;
   }
-  // Single blocks, many at the same time, and then until all of it is in the store.
+  // And then until all of it is in the store.
   void Write(uint64_t count, const std::function<Lba()>& next) {
-    int in_flight = 0;
-    AlignedBuffer buffer(1);
-    for (uint64_t i = 0; i < count; ++i) {
-      while (in_flight == depth_) ASSERT_TRUE(scheduler_.RunOne());
-      ++in_flight;
-      node_->engine().Submit({RequestKind::kWrite, false, next(), 1, buffer.block(0),
-                              [&in_flight](absl::Status status) {
-                                EXPECT_TRUE(status.ok()) << status;
-                                --in_flight;
-                              }});
-    }
-    while (in_flight > 0) ASSERT_TRUE(scheduler_.RunOne());
-    const EngineStats& stats = node_->engine().stats();
-    while (node_->engine().stats().uploaded_sequence != stats.last_sequence) {
-      ASSERT_TRUE(scheduler_.RunOne());
-    }
+    WriteMany(count, depth_, next);
+    RunUntil([this] {
+      const EngineStats stats = engine().stats();
+      return stats.uploaded_sequence == stats.last_sequence;
+    });
   }
 
-  int depth_ = 32;
-  SimScheduler scheduler_{1};
-  SimStore store_{&scheduler_};
-  const Uuid volume_ = [] {
-    Uuid id;
-    id.bytes[0] = 1;
-    return id;
-  }();
-  std::unique_ptr<Node> node_;
+  uint64_t depth_ = 32;
 };
 
 TEST_F(SpaceTest, ManySmallWrites_FillTheirObjects) {
@@ -89,7 +60,7 @@ TEST_F(SpaceTest, RandomOverwrites_StoreStaysBelowTwiceTheVolume) {
   std::mt19937_64 random(1);
   Write(12 * kBlocks, [&random] { return random() % kBlocks; });
   EXPECT_LT(store_.StoredBytes(), 2 * kBlocks * kBlockBytes);
-  EXPECT_GT(node_->engine().stats().blocks_moved, 0u);
+  EXPECT_GT(engine().stats().blocks_moved, 0u);
 }
 
 }  // namespace

@@ -4,8 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "drivers/object/sim/node.h"
-#include "drivers/object/sim/wait.h"
+#include "drivers/object/sim/one_volume.h"
 #include "gtest/gtest.h"
 
 namespace diskd::object {
@@ -14,46 +13,26 @@ namespace {
 constexpr uint64_t kBlocks = 64;
 constexpr uint64_t kLogBlocks = 2048;
 
-class UploadTest : public testing::Test {
+class UploadTest : public OneVolume {
  protected:
-  void SetUp() override {
-    Operator process(&scheduler_, &store_, Options{});
-    ASSERT_TRUE(Wait([&](auto done) { process.volumes().Create(volume_, kBlocks, done); }).ok());
-    node_ = std::make_unique<Node>(&scheduler_, &store_,
-                                   std::make_shared<SimDisk>(&scheduler_, kLogBlocks), nullptr,
-                                   volume_, Options{});
-    ASSERT_TRUE(Wait([&](auto done) { node_->engine().Open(done); }).ok());
-  }
-  absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {
-    return WaitOn(scheduler_, start);
-  }
+  void SetUp() override { Open(kBlocks, kLogBlocks, Options{}); }
   void Write(Lba lba) {
     AlignedBuffer buffer(1);
-    ASSERT_TRUE(
-        Wait([&](auto done) {
-          node_->engine().Submit({RequestKind::kWrite, false, lba, 1, buffer.block(0), done});
-        }).ok());
+    ASSERT_TRUE(Wait([&](auto done) {
+                  engine().Submit({RequestKind::kWrite, false, lba, 1, buffer.block(0), done});
+                }).ok());
   }
   void Flush() {
     ASSERT_TRUE(Wait([&](auto done) {
-                  node_->engine().Submit({RequestKind::kFlush, false, 0, 0, nullptr, done});
+                  engine().Submit({RequestKind::kFlush, false, 0, 0, nullptr, done});
                 }).ok());
   }
   // What is in the store once more than `before` is.
   uint64_t UploadedAfter(uint64_t before) {
-    while (node_->engine().stats().uploaded_sequence <= before && scheduler_.RunOne()) {
+    while (engine().stats().uploaded_sequence <= before && scheduler_.RunOne()) {
     }
-    return node_->engine().stats().uploaded_sequence;
+    return engine().stats().uploaded_sequence;
   }
-
-  SimScheduler scheduler_{1};
-  SimStore store_{&scheduler_};
-  const Uuid volume_ = [] {
-    Uuid id;
-    id.bytes[0] = 1;
-    return id;
-  }();
-  std::unique_ptr<Node> node_;
 };
 
 TEST_F(UploadTest, ObjectThatIsDue_EndsAtAFlush_TheRestFollowsWhenItIsDue) {
@@ -75,7 +54,7 @@ TEST_F(UploadTest, WithoutAFlush_WhatIsDueIsUploadedAllTheSame) {
 TEST_F(UploadTest, LastWriteOfAll_IsUploadedWithoutAnother) {
   Write(0);
   ASSERT_TRUE(Wait([&](auto done) {
-                node_->engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
+                engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
               }).ok());
   Write(1);
   EXPECT_EQ(UploadedAfter(1), 2u);
@@ -86,9 +65,9 @@ TEST_F(UploadTest, WhatASnapshotNeeds_IsUploadedWhetherFlushedOrNot) {
   Flush();
   Write(1);
   ASSERT_TRUE(Wait([&](auto done) {
-                node_->engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
+                engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
               }).ok());
-  EXPECT_EQ(node_->engine().stats().uploaded_sequence, 2u);
+  EXPECT_EQ(engine().stats().uploaded_sequence, 2u);
 }
 
 }  // namespace
