@@ -5,6 +5,7 @@
 
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
+#include "client/diskctl/parameters.h"
 #include "client/diskctl/secrets.h"
 #include "client/diskctl/text.h"
 #include "client/lib/size.h"
@@ -52,12 +53,8 @@ void AddVolumeClone(CLI::App& volume, Commands& commands) {
       ->required()
       ->type_name("SNAPSHOT");
   command->add_option("name", options->name, "Of the new volume")->required()->type_name("NAME");
-  command
-      ->add_option("--param", options->parameters,
-                   "A parameter that differs from the source's; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false)
-      ->type_name("NAME=VALUE");
+  AddParameterOption(*command, options->parameters,
+                     "A parameter that differs from the source's; may be repeated");
   AddSecretOption(*command, options->secrets);
   commands.Bind(command, [options](Session& session) { return Clone(*options, session); });
 }

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
+#include "client/diskctl/parameters.h"
 #include "client/diskctl/secrets.h"
 #include "client/diskctl/text.h"
 #include "client/lib/size.h"
@@ -128,13 +129,9 @@ void AddVolumeCopy(CLI::App& volume, Commands& commands) {
       ->add_option("--snapshot", options->snapshot,
                    "Of the source; without it, what the source is now")
       ->type_name("SNAPSHOT");
-  command
-      ->add_option("--param", options->parameters,
-                   "A parameter of the copy, such as store=...; none is the source's; may be "
-                   "repeated")
-      ->take_all()
-      ->allow_extra_args(false)
-      ->type_name("NAME=VALUE");
+  AddParameterOption(*command, options->parameters,
+                     "A parameter of the copy, such as store=...; none is the source's; may be "
+                     "repeated");
   AddSecretOption(*command, options->secrets);
   commands.Bind(command, [options](Session& session) { return Copy(*options, session); });
 }

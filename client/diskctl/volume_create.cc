@@ -6,6 +6,7 @@
 
 #include "base/status_macros.h"
 #include "client/diskctl/command.h"
+#include "client/diskctl/parameters.h"
 #include "client/diskctl/secrets.h"
 #include "client/diskctl/text.h"
 #include "client/lib/size.h"
@@ -63,10 +64,7 @@ void AddVolumeCreate(CLI::App& volume, Commands& commands) {
   command->add_option("--block-size", options->block_bytes, "Logical block in bytes: 512 to 4096")
       ->check(CLI::IsMember({512, 1024, 2048, 4096}))
       ->type_name("BYTES");
-  command->add_option("--param", options->parameters, "A parameter of the driver; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false)
-      ->type_name("NAME=VALUE");
+  AddParameterOption(*command, options->parameters, "A parameter of the driver; may be repeated");
   AddSecretOption(*command, options->secrets);
   commands.Bind(command, [options](Session& session) { return Create(*options, session); });
 }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// --param: what a driver is told when a volume is made. Its text is read by ParseParameters().
+#ifndef DISKD_CLIENT_DISKCTL_PARAMETERS_H_
+#define DISKD_CLIENT_DISKCTL_PARAMETERS_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace diskd::diskctl {
+
+// --param NAME=VALUE, which may be repeated; `about` is its help.
+inline void AddParameterOption(CLI::App& command, std::vector<std::string>& texts,
+                               const std::string& about) {
+  command.add_option("--param", texts, about)
+      ->take_all()
+      ->allow_extra_args(false)
+      ->type_name("NAME=VALUE");
+}
+
+}  // namespace diskd::diskctl
+
+#endif  // DISKD_CLIENT_DISKCTL_PARAMETERS_H_
