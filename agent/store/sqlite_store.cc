@@ -9,7 +9,7 @@
 namespace diskd::agent {
 namespace {
 
-constexpr int64_t kSchemaVersion = 3;
+constexpr int64_t kSchemaVersion = 4;
 
 constexpr char kSchema[] = R"sql(
 CREATE TABLE volumes (
@@ -57,9 +57,15 @@ ALTER TABLE volumes ADD COLUMN source_full_copy INTEGER NOT NULL DEFAULT 0;
 PRAGMA user_version = 3;
 )sql";
 
+// Version 4 knows changes of size that were begun.
+constexpr char kToVersion4[] = R"sql(
+ALTER TABLE volumes ADD COLUMN resize_bytes INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 4;
+)sql";
+
 constexpr char kSelectVolume[] =
     "SELECT id, name, driver, size_bytes, logical_block_bytes, state, create_time_ns,"
-    " source_volume, source_snapshot, source_full_copy FROM volumes ";
+    " source_volume, source_snapshot, source_full_copy, resize_bytes FROM volumes ";
 constexpr char kSelectAttachment[] =
     "SELECT volume_id, transport, read_only, queues, queue_depth, state, force, device_number,"
     " survives_driver_death, boot_id, message, attach_time_ns FROM attachments ";
@@ -79,6 +85,7 @@ VolumeRecord ReadVolume(const SqliteStatement& row) {
     volume.mutable_source()->set_snapshot(row.Text(8));
     volume.mutable_source()->set_full_copy(row.Integer(9) != 0);
   }
+  volume.set_resize_bytes(row.Integer(10));
   return volume;
 }
 
@@ -145,7 +152,8 @@ absl::Status SqliteStore::Prepare() {
   return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
     if (version == 0) RETURN_IF_ERROR(database_->Execute(kSchema));
     if (version < 2) RETURN_IF_ERROR(database_->Execute(kToVersion2));
-    return database_->Execute(kToVersion3);
+    if (version < 3) RETURN_IF_ERROR(database_->Execute(kToVersion3));
+    return database_->Execute(kToVersion4);
   });
 }
 
@@ -155,8 +163,9 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
     RETURN_IF_ERROR(
         database_
             ->Prepare(
-                "INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
-                " state = excluded.state, size_bytes = excluded.size_bytes")
+                "INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
+                " state = excluded.state, size_bytes = excluded.size_bytes,"
+                " resize_bytes = excluded.resize_bytes")
             .Bind(volume.id())
             .Bind(volume.name())
             .Bind(volume.driver())
@@ -167,6 +176,7 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
             .Bind(volume.source().volume())
             .Bind(volume.source().snapshot())
             .Bind(int64_t{volume.source().full_copy()})
+            .Bind(static_cast<int64_t>(volume.resize_bytes()))
             .Run());
     for (const auto& [name, value] : volume.parameters()) {
       RETURN_IF_ERROR(database_->Prepare("INSERT OR REPLACE INTO volume_parameters VALUES (?,?,?)")

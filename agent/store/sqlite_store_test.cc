@@ -140,7 +140,7 @@ TEST_F(SqliteStoreTest, NewerSchema_IsRefusedWithAdvice) {
   Open();
   {
     auto database = SqliteDatabase::Open(path_);
-    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 4").ok());
+    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 5").ok());
   }
   const absl::Status status = SqliteStore::Open(path_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
@@ -160,6 +160,7 @@ TEST_F(SqliteStoreTest, DatabaseOfVersion1_IsTakenOver) {
                     ->Execute("ALTER TABLE volumes DROP COLUMN source_volume;"
                               "ALTER TABLE volumes DROP COLUMN source_snapshot;"
                               "ALTER TABLE volumes DROP COLUMN source_full_copy;"
+                              "ALTER TABLE volumes DROP COLUMN resize_bytes;"
                               "PRAGMA user_version = 1")
                     .ok());
   }
@@ -178,6 +179,9 @@ TEST_F(SqliteStoreTest, SizeOfAVolume_CanChange) {
   volume.set_size_bytes(2 << 20);
   ASSERT_TRUE(store->PutVolume(volume).ok());
   EXPECT_EQ((*store->FindVolume("a"))->size_bytes(), 2u << 20);
+  volume.set_resize_bytes(3 << 20);
+  ASSERT_TRUE(store->PutVolume(volume).ok());
+  EXPECT_EQ((*store->FindVolume("a"))->resize_bytes(), 3u << 20);
 }
 
 }  // namespace

@@ -65,8 +65,10 @@ absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
   const bool growing = as != OpenAs::kFirst && geometry.size_bytes() > config.size_bytes();
   if (geometry.size_bytes() != config.size_bytes() && !growing) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "volume ", config.volume_id(), " was created with ", config.size_bytes(),
-        " bytes, but its backing store has ", geometry.size_bytes(), ": restore its size"));
+        "volume ", config.volume_id(), " has ", config.size_bytes(),
+        " bytes, but its backing store has ", geometry.size_bytes(),
+        as == OpenAs::kFirst ? ": `" : ": detach it with --force, then `", "diskctl volume resize ",
+        config.volume_id(), " ", geometry.size_bytes(), "B` makes that its size"));
   }
   return geometry;
 }

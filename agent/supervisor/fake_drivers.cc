@@ -92,7 +92,8 @@ class FakeDrivers::Process : public DriverProcess {
         RETURN_IF_ERROR(world_->Effect("provision"));
         {
           absl::MutexLock lock(&world_->mutex_);
-          world_->provisioned_.insert(request.provision().config().volume_id());
+          world_->provisioned_.insert({request.provision().config().volume_id(),
+                                       request.provision().config().size_bytes()});
           world_->NoteSecret(request.provision().config());
           if (request.provision().has_source()) {
             world_->clones_[request.provision().config().volume_id()] =
@@ -217,9 +218,11 @@ class FakeDrivers::Process : public DriverProcess {
       if (std::find(names.begin(), names.end(), name) == names.end()) {
         return absl::NotFoundError(absl::StrCat("there is no snapshot ", name));
       }
+      world_->provisioned_[id] = kSnapshotBytes;
       response->mutable_roll_back()->set_size_bytes(kSnapshotBytes);
     } else if (request.has_resize()) {
       world_->resized_[id] = request.resize().size_bytes();
+      world_->provisioned_[id] = request.resize().size_bytes();
       response->mutable_resize();
     } else if (request.has_diff()) {
       auto* diff = response->mutable_diff();
@@ -267,17 +270,15 @@ class FakeDrivers::Process : public DriverProcess {
   }
 
   absl::StatusOr<DriverAnswer> Open(const diskd::driver::v1::VolumeConfig& config) {
-    {
-      absl::MutexLock lock(&world_->mutex_);
-      if (world_->provisioned_.count(config.volume_id()) == 0) {
-        return absl::NotFoundError(absl::StrCat("no backing store of ", config.volume_id()));
-      }
+    const uint64_t bytes = world_->BackingBytes(config.volume_id());
+    if (bytes == 0) {
+      return absl::NotFoundError(absl::StrCat("no backing store of ", config.volume_id()));
     }
     absl::MutexLock lock(&state_->mutex);
     state_->config = config;
     DriverAnswer answer;
     auto* geometry = answer.response.mutable_open()->mutable_geometry();
-    geometry->set_size_bytes(config.size_bytes());
+    geometry->set_size_bytes(bytes);
     geometry->set_logical_block_bytes(config.logical_block_bytes());
     return answer;
   }
@@ -389,7 +390,15 @@ int FakeDrivers::count(const std::string& volume_id) {
 
 std::set<std::string> FakeDrivers::Provisioned() {
   absl::MutexLock lock(&mutex_);
-  return provisioned_;
+  std::set<std::string> ids;
+  for (const auto& [id, bytes] : provisioned_) ids.insert(id);
+  return ids;
+}
+
+uint64_t FakeDrivers::BackingBytes(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = provisioned_.find(volume_id);
+  return found == provisioned_.end() ? 0 : found->second;
 }
 
 int FakeDrivers::launches() {

@@ -61,6 +61,8 @@ class FakeDrivers : public DriverLauncher {
   void FailRequests(const std::string& volume_id, const std::string& why);
   // It can't reach its backing store, since 1970-01-01T00:00:01Z; empty: it can again.
   void TellTrouble(const std::string& volume_id, const std::string& why);
+  // 0: there is none. A driver opens what is there, whatever the agent believes.
+  uint64_t BackingBytes(const std::string& volume_id);
   // Of a volume, in the order of creation.
   std::vector<std::string> Snapshots(const std::string& volume_id);
   std::string CloneOf(const std::string& volume_id);   // "ID@SNAPSHOT"; empty: of nothing
@@ -84,7 +86,7 @@ class FakeDrivers : public DriverLauncher {
   Catalog catalog_;
   absl::Mutex mutex_;
   std::map<std::string, std::vector<std::shared_ptr<State>>> started_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::string> provisioned_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, uint64_t> provisioned_ ABSL_GUARDED_BY(mutex_);  // bytes
   std::map<std::string, std::vector<std::string>> snapshots_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> clones_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> secrets_ ABSL_GUARDED_BY(mutex_);

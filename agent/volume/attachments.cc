@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "agent/supervisor/driver_calls.h"
 #include "agent/volume/check.h"
+#include "agent/volume/resize.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "drivers/sdk/device/buse_device.h"
@@ -55,8 +56,8 @@ absl::Status ServeDevice(Device& device, DriverProcess& process, bool successor,
 }  // namespace
 
 absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequest& request) {
-  ASSIGN_OR_RETURN(const LockedVolume locked, LockVolume(environment_, request.volume()));
-  const VolumeRecord& volume = locked.record;
+  ASSIGN_OR_RETURN(LockedVolume locked, LockVolume(environment_, request.volume()));
+  VolumeRecord& volume = locked.record;
   if (volume.state() != diskd::v1::VOLUME_STATE_READY) {
     return absl::FailedPreconditionError(absl::StrCat(
         "volume \"", volume.name(), "\" is in state ", diskd::v1::VolumeState_Name(volume.state()),
@@ -82,6 +83,7 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
   }
   ASSIGN_OR_RETURN(AttachmentRecord record, CheckAttach(request, environment_.devices->Transports(),
                                                         std::thread::hardware_concurrency()));
+  RETURN_IF_ERROR(FinishResize(environment_, volume));
   record.volume_id = volume.id();
   record.state = ATTACHMENT_STATE_ATTACHING;
   record.boot_id = environment_.boot_id;

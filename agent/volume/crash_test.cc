@@ -42,6 +42,13 @@ absl::Status Upgrade(TestNode& node) {
   return node.attachments().UpgradeDriver(request).status();
 }
 
+absl::Status Grow(TestNode& node) {
+  diskd::v1::ResizeVolumeRequest request;
+  request.set_volume("a");
+  request.set_size_bytes(4 << 20);
+  return node.features().Resize(request).status();
+}
+
 class CrashTest : public testing::TestWithParam<Operation> {};
 
 // The state in between is one the next agent knows, and nothing is lost or left over.
@@ -49,7 +56,8 @@ void ExpectInOrder(TestNode& node, const Operation& operation) {
   const auto volume = node.volumes().Get("a");
   if (volume.ok()) {
     EXPECT_EQ(volume->state(), diskd::v1::VOLUME_STATE_READY);
-    EXPECT_EQ(node.drivers().Provisioned().count(volume->id()), 1u);
+    EXPECT_EQ(node.drivers().BackingBytes(volume->id()), volume->size_bytes());
+    EXPECT_EQ(volume->resize_bytes(), 0u);
   } else {
     EXPECT_TRUE(node.drivers().Provisioned().empty());
   }
@@ -106,6 +114,8 @@ INSTANTIATE_TEST_SUITE_P(Operations, CrashTest,
                                          Operation{"Detach", true, true, Detach, true, false},
                                          Operation{"DetachByForce", true, true, DetachByForce, true,
                                                    false},
+                                         Operation{"Grow", true, false, Grow, true, false},
+                                         Operation{"GrowAttached", true, true, Grow, true, true},
                                          Operation{"Upgrade", true, true, Upgrade, true, true}),
                          [](const auto& info) { return info.param.label; });
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/volume/features.h"
 
-#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/supervisor/driver_calls.h"
+#include "agent/volume/at_rest.h"
 #include "agent/volume/check.h"
 #include "agent/volume/names.h"
+#include "agent/volume/resize.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 
@@ -17,8 +18,6 @@ namespace {
 using diskd::driver::v1::FeatureRequest;
 using diskd::driver::v1::FeatureResponse;
 
-// The driver has let everything go before it answered; only the process has to end.
-constexpr absl::Duration kShortShutdownLimit = absl::Seconds(5);
 // More than a volume can have; ends with a driver that never does.
 constexpr int kMaxListCalls = 1024;
 
@@ -52,20 +51,6 @@ absl::Status NotCancelled(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<FeatureResponse> Features::CallAtRest(const VolumeRecord& volume,
-                                                     const FeatureRequest& request, int slot,
-                                                     absl::Duration limit) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<DriverProcess> process,
-                   environment_.launcher->Launch(volume.id(), volume.driver(), slot));
-  absl::StatusOr<FeatureResponse> response = CallFeature(*process, request, limit);
-  const absl::Status ended = ShutDown(*process, kShortShutdownLimit);
-  if (response.ok() && !ended.ok()) {
-    SPDLOG_WARN("volume {}: driver process {} ended badly: {}", volume.id(), process->pid(),
-                std::string(ended.message()));
-  }
-  return response;
-}
-
 absl::StatusOr<FeatureResponse> Features::Call(const VolumeRecord& volume, FeatureRequest request) {
   RETURN_IF_ERROR(CheckReady(volume));
   ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(volume.id()));
@@ -79,7 +64,7 @@ absl::StatusOr<FeatureResponse> Features::Call(const VolumeRecord& volume, Featu
       return response.status();
     });
   } else {
-    response = CallAtRest(volume, request, /*slot=*/0, kRestingFeatureLimit);
+    response = CallAtRest(environment_, volume, request, /*slot=*/0, kRestingFeatureLimit);
     status = response.status();
   }
   if (status.ok()) return response;
@@ -169,11 +154,9 @@ absl::StatusOr<diskd::v1::Volume> Features::Resize(const diskd::v1::ResizeVolume
                      "\" is attached and can only grow: detach it first, since its users would not "
                      "notice"));
   }
-  FeatureRequest feature;
-  feature.mutable_resize()->set_size_bytes(request.size_bytes());
-  RETURN_IF_ERROR(Call(volume, std::move(feature)).status());
-  volume.set_size_bytes(request.size_bytes());
-  RETURN_IF_ERROR(environment_.store->PutVolume(volume));
+  RETURN_IF_ERROR(
+      ChangeSize(environment_, volume, request.size_bytes(),
+                 [&](const FeatureRequest& feature) { return Call(volume, feature).status(); }));
   if (attachment.has_value()) RETURN_IF_ERROR(attachments_->ShowNewSize(volume));
   SPDLOG_INFO("volume {} ({}): has {} bytes now", volume.id(), volume.name(), volume.size_bytes());
   return volume;
@@ -189,7 +172,8 @@ absl::StatusOr<FeatureResponse> Features::Look(const std::string& key, FeatureRe
   ASSIGN_OR_RETURN(const VolumeLocks::Lock lock,
                    environment_.locks->Acquire(absl::StrCat(volume->name(), "/look")));
   *request.mutable_config() = ConfigOf(environment_, *volume, /*read_only=*/true);
-  absl::StatusOr<FeatureResponse> response = CallAtRest(*volume, request, kLookSlot, limit);
+  absl::StatusOr<FeatureResponse> response =
+      CallAtRest(environment_, *volume, request, kLookSlot, limit);
   if (response.ok()) return response;
   return NotCancelled(ForCaller(response.status()));
 }

@@ -38,9 +38,6 @@ class Features {
   // In the process that serves the volume; at rest, in one of its own. The caller has the lock.
   absl::StatusOr<diskd::driver::v1::FeatureResponse> Call(
       const VolumeRecord& volume, diskd::driver::v1::FeatureRequest request);
-  absl::StatusOr<diskd::driver::v1::FeatureResponse> CallAtRest(
-      const VolumeRecord& volume, const diskd::driver::v1::FeatureRequest& request, int slot,
-      absl::Duration limit);
   // In a process of its own, whether or not another one serves the volume, and without its lock.
   absl::StatusOr<diskd::driver::v1::FeatureResponse> Look(const std::string& key,
                                                           diskd::driver::v1::FeatureRequest request,

@@ -93,59 +93,6 @@ TEST_F(FeaturesTest, RollBack_IsOfVolumesAtRest) {
   EXPECT_TRUE(absl::IsNotFound(RollBack("a", "two")));
 }
 
-TEST_F(FeaturesTest, Resize_WhileAttached_GrowsTheDiskUnderANewProcess) {
-  const auto volume = node_.MakeAttachedVolume("a");
-  const pid_t before = node_.drivers().PidOf(volume.id());
-  diskd::v1::ResizeVolumeRequest request;
-  request.set_volume("a");
-  request.set_size_bytes(2 << 20);
-  const auto grown = node_.features().Resize(request);
-  ASSERT_TRUE(grown.ok()) << grown.status();
-  EXPECT_EQ(node_.drivers().feature_calls(volume.id(), /*serving=*/true), 1);
-  EXPECT_EQ(node_.devices().SizeOf(volume.id()), 2u << 20);
-  EXPECT_NE(node_.drivers().PidOf(volume.id()), before);
-  EXPECT_TRUE(node_.drivers().Serving(volume.id()));
-  // Again: nothing is replaced any more.
-  const pid_t after = node_.drivers().PidOf(volume.id());
-  ASSERT_TRUE(node_.features().Resize(request).ok());
-  EXPECT_EQ(node_.drivers().PidOf(volume.id()), after);
-  request.set_size_bytes(1 << 20);
-  EXPECT_TRUE(absl::IsFailedPrecondition(node_.features().Resize(request).status()));
-}
-
-TEST_F(FeaturesTest, Resize_HandOverFails_IsSettledByTheSameRequest) {
-  const auto volume = node_.MakeAttachedVolume("a");
-  diskd::v1::ResizeVolumeRequest request;
-  request.set_volume("a");
-  request.set_size_bytes(2 << 20);
-  node_.drivers().FailCalls("standby", absl::UnavailableError("not now"));
-  EXPECT_FALSE(node_.features().Resize(request).ok());
-  EXPECT_TRUE(node_.drivers().Serving(volume.id()));
-  EXPECT_EQ(node_.devices().SizeOf(volume.id()), 0u);
-  node_.drivers().FailCalls("standby", absl::OkStatus());
-  ASSERT_TRUE(node_.features().Resize(request).ok());
-  EXPECT_EQ(node_.devices().SizeOf(volume.id()), 2u << 20);
-}
-
-TEST_F(FeaturesTest, Resize_AtRest_IsRemembered) {
-  const auto volume = node_.MakeVolume("a");
-  diskd::v1::ResizeVolumeRequest request;
-  request.set_volume("a");
-  request.set_size_bytes(4 << 20);
-  const auto resized = node_.features().Resize(request);
-  ASSERT_TRUE(resized.ok()) << resized.status();
-  EXPECT_EQ(resized->size_bytes(), 4u << 20);
-  EXPECT_EQ(node_.drivers().Resized(volume.id()), 4u << 20);
-  ASSERT_TRUE(node_.StartAgent().ok());
-  EXPECT_EQ(node_.volumes().Get("a")->size_bytes(), 4u << 20);
-  request.set_size_bytes(1000);
-  EXPECT_TRUE(absl::IsInvalidArgument(node_.features().Resize(request).status()));
-  // A rollback brings the snapshot's size back.
-  ASSERT_TRUE(Snapshot("a", "one").ok());
-  ASSERT_TRUE(RollBack("a", "one").ok());
-  EXPECT_EQ(node_.volumes().Get("a")->size_bytes(), 1u << 20);
-}
-
 TEST_F(FeaturesTest, LookingAtAnAttachedVolume_LeavesItsProcessAndItsLockAlone) {
   const auto volume = node_.MakeAttachedVolume("a");
   const auto lock = node_.locks().Acquire("a");  // a detach would find it free

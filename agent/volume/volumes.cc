@@ -288,6 +288,17 @@ void Volumes::FinishInterrupted() {
   FinishInterrupted(/*copies=*/true);
 }
 
+// The next attach tries again.
+void Volumes::FinishResizeOf(const VolumeRecord& volume) {
+  diskd::v1::ResizeVolumeRequest request;
+  request.set_volume(volume.id());
+  request.set_size_bytes(volume.resize_bytes());
+  const absl::Status status = features_->Resize(request).status();
+  if (status.ok()) return;
+  SPDLOG_ERROR("volume {} ({}): interrupted resize to {} bytes not finished: {}", volume.id(),
+               volume.name(), volume.resize_bytes(), std::string(status.message()));
+}
+
 void Volumes::FinishInterrupted(bool copies) {
   std::string after;
   for (;;) {
@@ -299,6 +310,7 @@ void Volumes::FinishInterrupted(bool copies) {
     if (page->empty()) return;
     after = page->back().id();
     for (const VolumeRecord& listed : *page) {
+      if (listed.resize_bytes() != 0 && !copies) FinishResizeOf(listed);
       const bool copy = listed.state() == VOLUME_STATE_CREATING && listed.source().full_copy();
       if (listed.state() == VOLUME_STATE_READY || copy != copies || Stopping()) continue;
       auto volume = LockVolume(environment_, listed.id());

@@ -35,7 +35,7 @@ class Volumes {
   // Before the agent ends: copies under way stop; the next agent goes on with them.
   void StopCopies() ABSL_LOCKS_EXCLUDED(copies_mutex_);
 
-  // Ends what a former agent began: creates and deletes. Errors are logged.
+  // Ends what a former agent began: creates, deletes, resizes. Errors are logged.
   void FinishInterrupted();
 
  private:
@@ -43,6 +43,7 @@ class Volumes {
   // Of a create: the volume is ready, or undone.
   absl::StatusOr<diskd::v1::Volume> Conclude(VolumeRecord volume, const absl::Status& status);
   void FinishInterrupted(bool copies);
+  void FinishResizeOf(const VolumeRecord& volume);
   absl::Status CheckDriversSecrets(const std::string& driver, const SecretMap& secrets);
   // A request for a clone with everything that it leaves to the source.
   absl::StatusOr<diskd::v1::CreateVolumeRequest> Inherit(diskd::v1::CreateVolumeRequest request);

@@ -42,6 +42,10 @@ absl::Status Get(const std::string& name, Session& session) {
   table.AddRow({"driver", volume.driver()});
   table.AddRow({"size", absl::StrCat(client::FormatSize(volume.size_bytes()), " (",
                                      volume.size_bytes(), " bytes)")});
+  if (volume.resize_bytes() > 0) {
+    table.AddRow({"resize", absl::StrCat("to ", volume.resize_bytes(),
+                                         " bytes was begun: attach or resize finishes it")});
+  }
   table.AddRow({"logical block", client::FormatSize(volume.logical_block_bytes())});
   table.AddRow({"state", VolumeStateText(volume.state())});
   table.AddRow({"created", TimeText(volume.create_time())});
