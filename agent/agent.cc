@@ -103,12 +103,14 @@ absl::Status RunAgent(const Options& options) {
   LocalDriverLauncher launcher(options.run_dir, &catalog, users);
   HostDeviceFactory devices(options.run_dir, options.link_dir);
   VolumeLocks locks;
+  LongCalls long_calls;
   Secrets secrets(absl::StrCat(options.run_dir, "/secrets"));
   Environment environment{.store = store.get(),
                           .devices = &devices,
                           .launcher = &launcher,
                           .catalog = &catalog,
                           .locks = &locks,
+                          .long_calls = &long_calls,
                           .secrets = &secrets,
                           .state_dir = options.state_dir,
                           .users = users};

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "agent/volume/long_calls.h"
 #include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/status_macros.h"
@@ -22,6 +23,8 @@ namespace diskd::agent {
 namespace {
 
 constexpr mode_t kSocketMode = 0660;
+
+static_assert(4 * kMaxLongCalls <= kMaxServerThreads, "most threads are for short calls");
 
 absl::Status ReplaceStaleSocket(const std::string& path) {
   sockaddr_un address{};

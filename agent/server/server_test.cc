@@ -7,8 +7,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/server/services.h"
 #include "agent/server/status.h"
 #include "agent/volume/test_node.h"
@@ -17,6 +22,8 @@
 
 namespace diskd::agent {
 namespace {
+
+constexpr absl::Duration kSoon = absl::Seconds(20);
 
 class ServerTest : public testing::Test {
  protected:
@@ -124,6 +131,43 @@ TEST_F(ServerTest, Calls_ReachTheLogicAndErrorsKeepCodeAndMessage) {
   const grpc::Status status = volumes->GetVolume(&get_context, unknown, &ignored);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_NE(status.error_message().find("nosuch"), std::string::npos);
+}
+
+TEST_F(ServerTest, AsManyChecksAsThereAreThreads_KeepNobodyFromAttaching) {
+  const auto server = Start();
+  ASSERT_TRUE(server.ok()) << server.status();
+  for (int i = 0; i < kMaxServerThreads; ++i) node_.MakeVolume(absl::StrCat("v", i));
+  node_.drivers().HoldCalls("feature", true);
+  const auto volumes = diskd::v1::VolumeService::NewStub(Channel());
+  std::atomic<int> refused = 0;
+  std::atomic<int> checked = 0;
+  std::vector<std::thread> checks;
+  for (int i = 0; i < kMaxServerThreads; ++i) {
+    checks.emplace_back([&, i] {
+      diskd::v1::CheckVolumeRequest request;
+      request.set_volume(absl::StrCat("v", i));
+      diskd::v1::CheckVolumeResponse response;
+      grpc::ClientContext context;
+      const grpc::Status status = volumes->CheckVolume(&context, request, &response);
+      if (status.ok()) ++checked;
+      if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) ++refused;
+    });
+  }
+  const absl::Time deadline = absl::Now() + kSoon;
+  while (refused < kMaxServerThreads - kMaxLongCalls && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  const auto attachments = diskd::v1::AttachmentService::NewStub(Channel());
+  diskd::v1::AttachVolumeResponse attached;
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kSoon));
+  const grpc::Status status =
+      attachments->AttachVolume(&context, TestNode::AttachRequest("v0"), &attached);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  node_.drivers().HoldCalls("feature", false);
+  for (std::thread& check : checks) check.join();
+  EXPECT_EQ(checked, kMaxLongCalls);
+  EXPECT_EQ(refused, kMaxServerThreads - kMaxLongCalls);
 }
 
 TEST_F(ServerTest, Health_IsServing) {

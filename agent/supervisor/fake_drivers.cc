@@ -79,6 +79,10 @@ class FakeDrivers::Process : public DriverProcess {
  private:
   absl::Status FailureOf(const std::string& kind) {
     absl::MutexLock lock(&world_->mutex_);
+    const auto answers = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return world_->held_.count(kind) == 0;
+    };
+    world_->mutex_.Await(absl::Condition(&answers));
     const auto found = world_->failures_.find(kind);
     return found == world_->failures_.end() ? absl::OkStatus() : found->second;
   }
@@ -469,6 +473,15 @@ void FakeDrivers::TellTrouble(const std::string& volume_id, const std::string& w
 void FakeDrivers::FailCalls(const std::string& kind, absl::Status status) {
   absl::MutexLock lock(&mutex_);
   failures_[kind] = std::move(status);
+}
+
+void FakeDrivers::HoldCalls(const std::string& kind, bool hold) {
+  absl::MutexLock lock(&mutex_);
+  if (hold) {
+    held_.insert(kind);
+  } else {
+    held_.erase(kind);
+  }
 }
 
 void FakeDrivers::NoteSecret(const diskd::driver::v1::VolumeConfig& config) {

@@ -11,6 +11,7 @@
 #include "agent/supervisor/driver_process.h"
 #include "agent/supervisor/driver_users.h"
 #include "agent/supervisor/supervisor.h"
+#include "agent/volume/long_calls.h"
 #include "agent/volume/secrets.h"
 #include "agent/volume/volume_locks.h"
 
@@ -22,6 +23,7 @@ struct Environment {
   DriverLauncher* launcher;
   DriverCatalog* catalog;
   VolumeLocks* locks;
+  LongCalls* long_calls;
   Secrets* secrets;
   std::string state_dir;
   std::string boot_id;  // of the running kernel

@@ -200,6 +200,7 @@ absl::StatusOr<diskd::v1::DiffSnapshotsResponse> Features::Diff(
 
 absl::StatusOr<diskd::v1::CheckVolumeResponse> Features::Check(
     const diskd::v1::CheckVolumeRequest& request) {
+  ASSIGN_OR_RETURN(const LongCalls::Place place, environment_.long_calls->Begin());
   FeatureRequest feature;
   feature.mutable_check();
   ASSIGN_OR_RETURN(const FeatureResponse answer,

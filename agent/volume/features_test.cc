@@ -117,6 +117,21 @@ TEST_F(FeaturesTest, LookingAtAnAttachedVolume_LeavesItsProcessAndItsLockAlone) 
   EXPECT_TRUE(absl::IsAborted(node_.features().Check(check).status()));
 }
 
+TEST_F(FeaturesTest, Checks_AreBoundedAndTheNextOneIsRefusedAtOnce) {
+  node_.MakeVolume("a");
+  std::vector<LongCalls::Place> places;
+  for (int i = 0; i < kMaxLongCalls; ++i) places.push_back(*node_.long_calls().Begin());
+  diskd::v1::CheckVolumeRequest check;
+  check.set_volume("a");
+  const absl::Status refused = node_.features().Check(check).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_NE(refused.message().find("try again"), absl::string_view::npos) << refused;
+  EXPECT_TRUE(Snapshot("a", "one").ok());
+  places.pop_back();
+  EXPECT_TRUE(node_.features().Check(check).ok());
+  EXPECT_TRUE(node_.features().Check(check).ok());
+}
+
 class CloneTest : public FeaturesTest {
  protected:
   void SetUp() override {

@@ -84,12 +84,14 @@ absl::Status TestNode::StartAgent(bool finish) {
   ASSIGN_OR_RETURN(auto store, SqliteStore::Open(directory_ + "/diskd.db"));
   store_ = std::make_unique<CountingStore>(this, std::move(store));
   locks_ = std::make_unique<VolumeLocks>();
+  long_calls_ = std::make_unique<LongCalls>();
   secrets_ = std::make_unique<Secrets>(directory_ + "/secrets");
   Environment environment{.store = store_.get(),
                           .devices = &devices_,
                           .launcher = &drivers_,
                           .catalog = drivers_.catalog(),
                           .locks = locks_.get(),
+                          .long_calls = long_calls_.get(),
                           .secrets = secrets_.get(),
                           .state_dir = directory_,
                           .boot_id = boot_id_};
@@ -109,6 +111,7 @@ void TestNode::StopAgent() {
   volumes_.reset();
   features_.reset();
   attachments_.reset();
+  long_calls_.reset();
   locks_.reset();
   store_.reset();
 }

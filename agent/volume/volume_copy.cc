@@ -33,6 +33,14 @@ std::string SnapshotFor(const VolumeRecord& copy) { return absl::StrCat("diskd-c
 
 }  // namespace
 
+absl::StatusOr<std::optional<LongCalls::Place>> Volumes::PlaceFor(const VolumeRecord& volume) {
+  std::optional<LongCalls::Place> place;
+  if (!volume.source().full_copy()) return place;
+  ASSIGN_OR_RETURN(LongCalls::Place begun, environment_.long_calls->Begin());
+  place.emplace(std::move(begun));
+  return place;
+}
+
 absl::StatusOr<Volume> Volumes::FinishCopy(VolumeRecord volume,
                                            const diskd::driver::v1::VolumeConfig& config) {
   {

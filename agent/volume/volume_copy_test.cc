@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <thread>
+#include <vector>
 
 #include "agent/volume/test_node.h"
 #include "gtest/gtest.h"
@@ -59,6 +60,18 @@ TEST_F(VolumeCopyTest, ThatCantBeCompleted_IsUndone) {
   EXPECT_TRUE(absl::IsNotFound(node_.volumes().Get("b").status()));
   EXPECT_TRUE(node_.drivers().Snapshots(source_.id()).empty());
   EXPECT_EQ(node_.Leftovers(), "");
+}
+
+TEST_F(VolumeCopyTest, OneTooMany_IsRefusedAndLeavesNothing) {
+  std::vector<LongCalls::Place> places;
+  for (int i = 0; i < kMaxLongCalls; ++i) places.push_back(*node_.long_calls().Begin());
+  const absl::Status refused = Copy("b").status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_TRUE(absl::IsNotFound(node_.volumes().Get("b").status()));
+  EXPECT_TRUE(node_.drivers().Snapshots(source_.id()).empty());
+  places.pop_back();
+  EXPECT_TRUE(Copy("b").ok());
+  EXPECT_TRUE(Copy("c").ok());
 }
 
 TEST_F(VolumeCopyTest, AgentEnds_TheNextOneGoesOn) {

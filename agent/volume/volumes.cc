@@ -130,10 +130,12 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
       return absl::FailedPreconditionError(absl::StrCat(
           "volume \"", wanted.name(), "\" is half deleted: delete it again, then create it"));
     }
+    ASSIGN_OR_RETURN(const auto place, PlaceFor(*existing));
     SPDLOG_INFO("volume {} ({}): taking up its creation", existing->id(), existing->name());
     if (!secrets.empty()) RETURN_IF_ERROR(environment_.secrets->Put(existing->id(), secrets));
     return Finish(*existing);
   }
+  ASSIGN_OR_RETURN(const auto place, PlaceFor(wanted));
   wanted.set_id(NewVolumeId());
   wanted.set_state(VOLUME_STATE_CREATING);
   SetNow(*wanted.mutable_create_time());

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -56,6 +57,8 @@ class Volumes {
   absl::StatusOr<diskd::v1::Volume> WithAttachment(VolumeRecord volume);
 
   // volume_copy.cc
+  // Of a copy; nothing for other creates.
+  absl::StatusOr<std::optional<LongCalls::Place>> PlaceFor(const VolumeRecord& volume);
   struct CopyState {
     DriverProcess* process = nullptr;  // that copies just now
     bool broken_off = false;
