@@ -73,6 +73,12 @@ Task<absl::StatusOr<std::optional<LogSuperblock>>> Engine::TakeOver() {
     if (on_device.ok() && formatted == 0 && head.log_id == on_device->log_id) {
       replay = *on_device;
     } else if (formatted == 0) {
+      if (options_.successor && !on_device.ok()) {
+        co_return absl::FailedPreconditionError(
+            "the write log is lost or damaged, it has no valid superblock, while the volume is in "
+            "use: bring it back, or detach the volume with --force, which goes back to what is in "
+            "the store");
+      }
       if (options_.successor) {
         co_return absl::FailedPreconditionError(
             "the write log is not the one last used: it was lost, or another node has taken the "
@@ -82,6 +88,11 @@ Task<absl::StatusOr<std::optional<LogSuperblock>>> Engine::TakeOver() {
       if (on_device.ok()) {
         SPDLOG_WARN("volume {}: the write log is stale, another one was used since; dropped",
                     volume_.Hex());
+      } else if (head.log_id != 0) {
+        SPDLOG_WARN(
+            "volume {}: the write log has no valid superblock, though one was used: it is lost, "
+            "damaged, or on another node; the volume goes back to what is in the store",
+            volume_.Hex());
       }
       formatted = FreshId();
       CO_RETURN_IF_ERROR(co_await log_.Format(volume_, formatted, 0));
