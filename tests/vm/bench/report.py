@@ -4,6 +4,7 @@
 
 usage: report.py cost|iops KERNEL console-CPUS.log...
 """
+import functools
 import json
 import re
 import statistics
@@ -37,18 +38,31 @@ def medians(table):
     }
 
 
-def best(table, system, spec, pick, only=""):
-    """(value, setting) of the best setting whose name has `only` in it."""
+def best(table, system, spec, pick, avoid=None):
+    """(value, setting) of the best setting whose name does not have `avoid` in it."""
     found = [
         (specs[spec], setting)
         for setting, specs in table.get(system, {}).items()
-        if spec in specs and only in setting
+        if spec in specs and (avoid is None or avoid not in setting)
     ]
     return pick(found) if found else (None, None)
 
 
 def ratio(a, b):
     return round(a / b, 3) if a and b else None
+
+
+def paired(measured, table, spec, ours, theirs, avoid=None):
+    """The median of the ratios within each round, and their quartiles; each side's best setting."""
+    settings = [best(table, ours, spec, max)[1], best(table, theirs, spec, max, avoid)[1]]
+    if None in settings:
+        return None
+    values = [measured[name][s][spec] for name, s in zip((ours, theirs), settings)]
+    ratios = [a / b for a, b in zip(*values) if b]
+    if len(ratios) < 2:
+        return {"median": ratio(*[v[0] for v in values])}
+    low, middle, high = (round(q, 2) for q in statistics.quantiles(ratios, n=4, method="inclusive"))
+    return {"median": middle, "quartiles": [low, high]}
 
 
 def cost(paths):
@@ -104,15 +118,16 @@ def iops(paths):
     }
     for pattern, depth in SPECS:
         spec = f"{pattern} qd{depth}"
-        buse, setting = best(table, BUSE, spec, max)
-        row = {"buse_setting": setting}
-        for peer in (UBLK, "nbd", FLOOR, "ramblk"):
-            row[peer] = ratio(buse, best(table, peer, spec, max)[0])
-        plain = [v[spec] for s, v in table.get(UBLK, {}).items() if "spin" not in s and spec in v]
-        row["ublk-ram without spin"] = ratio(buse, max(plain, default=None))
-        polled = best(table, "buse-polled", spec, max)[0]
-        row["polled to ublk-ram"] = ratio(polled, best(table, UBLK, spec, max)[0])
-        row["polled to ublk-ram without spin"] = ratio(polled, max(plain, default=None))
+        relative = functools.partial(paired, measured, table, spec)
+        row = {
+            system: relative(BUSE, system) for system in (UBLK, "nbd", FLOOR, "ramblk")
+        }
+        row["ublk-ram without spin"] = relative(BUSE, UBLK, avoid="spin")
+        row["polled to ublk-ram"] = relative("buse-polled", UBLK)
+        row["polled to ublk-ram without spin"] = relative("buse-polled", UBLK, avoid="spin")
+        row["polled to nbd"] = relative("buse-polled", "nbd")
+        row["buse_setting"] = best(table, BUSE, spec, max)[1]
+        row["ublk_setting"] = best(table, UBLK, spec, max)[1]
         out["relative"][spec] = row
     return out
 
