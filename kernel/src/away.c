@@ -3,13 +3,32 @@
  * Ends requests on the CPU that submitted them. When that CPU sleeps until they
  * end, waking it is an interrupt in any case; with the requests ended in it,
  * what the block layer keeps for each CPU (bios above all) stays with the CPU
- * that needs it next.
+ * that needs it next. A busy CPU is left alone: the interrupt notes what it
+ * interrupted, and after a task the next batches end on the server's CPU.
  *
  * All that is ours to do for the requests is done before: their tags are free,
  * their data is in their pages. So a lane may change hands meanwhile. The
  * requests keep the disk, and with it the lane, until the last of them has ended.
  */
+#include <linux/sched.h>
+
 #include "core.h"
+
+/* Batches for which a submitter that was found busy is taken to be, at first and at most. */
+#define BUSE_BUSY_FIRST		4U
+#define BUSE_BUSY_MAX		256U
+
+/* On the submitters' CPU, in the interrupt. */
+static void buse_note_submitter(struct buse_lane *lane)
+{
+	if (is_idle_task(current)) {
+		lane->busy_span = 0;
+		return;
+	}
+	lane->busy_span = clamp(2 * lane->busy_span, BUSE_BUSY_FIRST,
+				BUSE_BUSY_MAX);
+	lane->submitter_busy = lane->busy_span;
+}
 
 /* The interrupt, on the submitters' CPU. */
 static void buse_end_call(void *info)
@@ -17,6 +36,7 @@ static void buse_end_call(void *info)
 	struct buse_lane *lane = info;
 	struct io_comp_batch iob = lane->end_batch;
 
+	buse_note_submitter(lane);
 	/* Pairs with the acquire in buse_end_away(). */
 	smp_store_release(&lane->away, false);
 	/* The lane may go with the last request. */
@@ -29,8 +49,8 @@ void buse_away_init(struct buse_lane *lane)
 }
 
 /*
- * Lets the CPU end the batch, or returns false: it is offline, or has not begun
- * with the one before. Under lane->cq_mutex.
+ * Lets the CPU end the batch, or returns false: it is offline or busy, or has
+ * not begun with the one before. Under lane->cq_mutex.
  */
 bool buse_end_away(struct buse_lane *lane, unsigned int cpu,
 		   const struct io_comp_batch *iob)
@@ -41,6 +61,10 @@ bool buse_end_away(struct buse_lane *lane, unsigned int cpu,
 	/* Pairs with the release in buse_end_call(). */
 	if (smp_load_acquire(&lane->away))
 		return false;
+	if (lane->submitter_busy) {
+		lane->submitter_busy--;
+		return false;
+	}
 	lane->end_batch = *iob;
 	lane->away = true;
 	if (likely(!smp_call_function_single_async(cpu, &lane->end_call)))

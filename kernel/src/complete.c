@@ -187,9 +187,8 @@ static int buse_lane_entries(struct buse_lane *lane)
 }
 
 /*
- * Ends what is collected. With nothing left in the queue the submitter sleeps,
- * presumably, and its CPU has to be interrupted anyway: then all of it is done
- * there. Else it has better things to do.
+ * Ends what is collected. With nothing left in the queue the submitter may
+ * sleep, and its CPU has to be interrupted anyway: then all of it is done there.
  */
 static __always_inline void buse_end_batch(struct buse_lane *lane, bool idle,
 					   unsigned int cpu,

@@ -122,7 +122,9 @@ struct buse_lane {
 	u64 polled;		/* completions taken by clients' polls */
 	struct buse_done done[BUSE_BATCH];	/* for the drain */
 	/* A batch that ends on another CPU: away.c. */
-	bool away;		/* end_batch is in use */
+	bool away;		/* the rest is that CPU's, not cq_mutex's */
+	u32 submitter_busy;	/* for so many batches */
+	u32 busy_span;
 	struct io_comp_batch end_batch;
 	call_single_data_t end_call;
 };
