@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Copies between stores.
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -10,7 +9,6 @@
 #include "drivers/object/offline_volumes.h"
 #include "drivers/object/runtime/log_file.h"
 #include "drivers/object/served_volume.h"
-#include "drivers/object/store/probe.h"
 
 namespace diskd::object {
 namespace {
@@ -30,9 +28,7 @@ absl::Status CheckTarget(const ObjectVolume& volume, const Head& source) {
   StoreParameters parameters = volume.store;
   parameters.create = true;
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(parameters));
-  if (!absl::StartsWith(volume.store.url, "s3:")) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ProbeReport report, ProbeConditionalPut(*store, volume.id.Hex()));
-  return report.FencingByCas();
+  return CheckFencing(*store, volume);
 }
 
 }  // namespace

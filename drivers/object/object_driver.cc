@@ -26,6 +26,13 @@ const sdk::DriverDefinition& Definition() {
       {{"store", "dir:PATH (absolute) or s3://BUCKET[/PREFIX]"},
        {"durability",
         "what a flush waits for: local (default; the write log) or remote (the store)"},
+       {"fencing",
+        "what keeps two owners apart: cas (default; conditional PUT) or lease (clocks, for stores "
+        "without; see docs/object-lease.md)"},
+       {"lease_s", "fencing=lease: how long an owner acts without the store, in s (default 60)"},
+       {"late_s",
+        "fencing=lease: no request is applied later than so many s after its sending (default 60)"},
+       {"open_limit_s", "fencing=lease: how long an attach may take, in s"},
        {"compression", "of new objects: none (default), zstd or zstd:LEVEL, 1 to 19"},
        {"encryption", "aes-256-gcm or none (default: by whether there is a key)"},
        {"encryption_key_file",

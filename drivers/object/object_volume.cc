@@ -24,6 +24,8 @@
 #include "base/status_macros.h"
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/write_log.h"
+#include "drivers/object/fencing_parameters.h"
+#include "drivers/object/format/claim.h"
 #include "drivers/object/format/head.h"
 #include "drivers/object/offline_volumes.h"
 #include "drivers/object/runtime/log_file.h"
@@ -134,6 +136,13 @@ absl::StatusOr<Head> ReadHead(Store& store, const Uuid& id) {
   return ParseHead(got.body);
 }
 
+absl::StatusOr<Head> FindHead(Store& store, const ObjectVolume& volume) {
+  if (volume.options.fencing == Fencing::kCas) return ReadHead(store, volume.id);
+  ASSIGN_OR_RETURN(const auto offline, OfflineVolumes::Open(volume));
+  return offline->Run<absl::StatusOr<Head>>(
+      [&](Volumes& volumes, auto done) { volumes.Load(volume.id, std::move(done)); });
+}
+
 // Says that this node's volume made the one in the store, and may find it there again.
 std::string MarkPath(const sdk::VolumeConfig& config) { return config.state_dir + "/object.made"; }
 
@@ -157,6 +166,12 @@ std::optional<Uuid> MarkedOrigin(const sdk::VolumeConfig& config) {
 }
 
 absl::Status CreateHead(Store& store, const ObjectVolume& volume) {
+  if (volume.options.fencing == Fencing::kLease) {
+    ASSIGN_OR_RETURN(const auto offline, OfflineVolumes::Open(volume));
+    return offline->Run<absl::Status>([&](Volumes& volumes, auto done) {
+      volumes.Create(volume.id, volume.size_blocks, std::move(done));
+    });
+  }
   Head head;
   head.volume = volume.id;
   head.size_blocks = volume.size_blocks;
@@ -234,6 +249,8 @@ absl::StatusOr<ObjectVolume> ParseAllButKey(const sdk::VolumeConfig& config) {
   } else if (!durability.empty() && durability != "local") {
     return Wrong("durability", durability, "local or remote");
   }
+  RETURN_IF_ERROR(ParseFencing(config, volume.options));
+  volume.store.gate = volume.options.gate;
   const std::string existing = Parameter(config, "existing");
   volume.use_existing = existing == "use";
   if (!existing.empty() && existing != "use" && existing != "refuse") {
@@ -250,6 +267,21 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   return volume;
 }
 
+absl::Status CheckFencing(Store& store, const ObjectVolume& volume) {
+  const bool lease = volume.options.fencing == Fencing::kLease;
+  const std::string of_other = lease ? HeadName(volume.id) : ClaimName(volume.id);
+  const auto other = Retried([&] { return GetNow(store, of_other); });
+  if (other.ok()) {
+    return absl::AlreadyExistsError(absl::StrCat("the store has a volume ", volume.id.Hex(),
+                                                 " already, with fencing=", lease ? "cas" : "lease",
+                                                 ": give that, or leave out the parameter volume"));
+  }
+  if (!absl::IsNotFound(other.status())) return other.status();
+  if (lease || !absl::StartsWith(volume.store.url, "s3:")) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ProbeReport report, ProbeConditionalPut(store, volume.id.Hex()));
+  return report.FencingByCas();
+}
+
 absl::Status MarkAsMade(const sdk::VolumeConfig& config) { return Mark(config, ""); }
 
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
@@ -258,7 +290,7 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   volume.store.create = !volume.use_existing;
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
   if (volume.use_existing) {
-    ASSIGN_OR_RETURN(const Head head, ReadHead(*store, volume.id));
+    ASSIGN_OR_RETURN(const Head head, FindHead(*store, volume));
     RETURN_IF_ERROR(CheckKey(head, volume.options));
     if (head.size_blocks != volume.size_blocks) {
       return absl::InvalidArgumentError(
@@ -266,10 +298,7 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
                        head.size_blocks * kBlockBytes, " bytes, not ", config.size_bytes));
     }
   } else {
-    if (absl::StartsWith(volume.store.url, "s3:")) {
-      ASSIGN_OR_RETURN(const ProbeReport report, ProbeConditionalPut(*store, volume.id.Hex()));
-      RETURN_IF_ERROR(report.FencingByCas());
-    }
+    RETURN_IF_ERROR(CheckFencing(*store, volume));
     const absl::Status created = CreateHead(*store, volume);
     const bool ours = absl::IsAlreadyExists(created) && access(MarkPath(config).c_str(), F_OK) == 0;
     if (!ours) {
@@ -285,6 +314,9 @@ absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfi
   ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
   ASSIGN_OR_RETURN(const ObjectVolume parent, ParseVolume(source));
   if (volume.use_existing) return Wrong("existing", "use", "left out: a clone is a new volume");
+  if (volume.options.fencing != Fencing::kCas || parent.options.fencing != Fencing::kCas) {
+    return absl::UnimplementedError("a volume with fencing=lease can't be cloned");
+  }
   if (volume.store.url != parent.store.url || volume.store.endpoint != parent.store.endpoint) {
     return absl::InvalidArgumentError(absl::StrCat("a clone is in the store of its source, ",
                                                    parent.store.url, ", not in ",

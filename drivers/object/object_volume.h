@@ -35,6 +35,9 @@ struct ObjectVolume {
 // FAILED_PRECONDITION: the key of an encrypted volume is not here, and what to do about it.
 absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config);
 
+// Before a volume is made: FAILED_PRECONDITION: the store can't keep its owners apart.
+// ALREADY_EXISTS: it has one of that id with the other fencing.
+absl::Status CheckFencing(Store& store, const ObjectVolume& volume);
 // The volume in the store, and its log.
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config);
 // In place of ProvisionVolume: begins as the snapshot, shares its data.

@@ -46,6 +46,10 @@ absl::StatusOr<sdk::CreatedSnapshot> RestingVolume::CreateSnapshot(const std::st
 
 absl::Status RestingVolume::DeleteSnapshot(const std::string& name) {
   ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config_));
+  if (volume.options.fencing == Fencing::kLease) {
+    ASSIGN_OR_RETURN(const auto owned, ServedVolume::Open(config_, /*at_rest=*/true));
+    return owned->DeleteSnapshot(name);
+  }
   ASSIGN_OR_RETURN(const auto offline, OfflineVolumes::Open(volume));
   ASSIGN_OR_RETURN(const Head head, Load(*offline, volume.id));
   const auto snapshot = FindSnapshot(head, name);

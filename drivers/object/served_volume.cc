@@ -162,6 +162,12 @@ std::optional<sdk::Trouble> ServedVolume::trouble() {
 }
 
 absl::Status ServedVolume::LetGo() {
+  if (volume_.options.fencing == Fencing::kLease) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "volume ", volume_id_,
+        " has fencing=lease: the next process would have to wait longer than a hand-over may "
+        "take. Detach the volume and attach it again"));
+  }
   if (const auto outage = posting_->outage(); outage.has_value()) {
     return absl::UnavailableError(
         absl::StrCat("the store must answer for a hand-over: ", outage->reason.message()));

@@ -53,6 +53,7 @@ Task<absl::StatusOr<bool>> Check::GoneOn() {
 // False: the volume has gone on, the answer means nothing.
 Task<absl::StatusOr<bool>> Check::CheckTailOf(Stream stream, uint32_t from) {
   for (uint32_t sequence = from; sequence < from + kMaxTailObjects; ++sequence) {
+    if (options_.fencing == Fencing::kLease && sequence == stream.end) co_return true;
     const std::string name = ObjectName(stream.volume, stream.epoch, stream.nonce, sequence);
     const absl::StatusOr<ObjectHeader> header = co_await store_->GetHeader(
         Lane::kCollect, stream.volume, stream.epoch, stream.nonce, sequence);

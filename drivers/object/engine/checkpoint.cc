@@ -82,9 +82,7 @@ Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* 
   }
   const absl::Status status = co_await head_.Update([&](Head& head) {
     head.checkpoint = next;
-    for (Stream& stream : head.streams) {
-      if (const auto end = ends_.find(stream.id); end != ends_.end()) stream.end = end->second;
-    }
+    NoteEnds(head);
     return also ? also(head) : absl::OkStatus();
   });
   if (!status.ok()) {
@@ -95,6 +93,12 @@ Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* 
   frozen_.clear();
   ++stats_.checkpoints;
   co_return absl::OkStatus();
+}
+
+void Engine::NoteEnds(Head& head) const {
+  for (Stream& stream : head.streams) {
+    if (const auto end = ends_.find(stream.id); end != ends_.end()) stream.end = end->second;
+  }
 }
 
 Task<absl::StatusOr<uint64_t>> Engine::Snapshot(std::string name) {

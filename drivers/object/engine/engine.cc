@@ -12,8 +12,9 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
     : environment_(environment),
       volume_(volume),
       options_(options),
-      store_(environment.store, environment.scheduler, absl::InfiniteDuration(),
-             options_.key_or_null()),
+      lease_(MakeLease()),
+      store_(lease_ != nullptr ? lease_.get() : environment.store, environment.scheduler,
+             absl::InfiniteDuration(), options_.key_or_null()),
       bodies_(environment.scheduler, options_.body_bytes),
       readers_(environment.scheduler),
       head_(&store_, environment.scheduler, volume, options_),
@@ -35,6 +36,18 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
 
 Engine::~Engine() { tasks_.Clear(); }
 
+std::unique_ptr<LeaseStore> Engine::MakeLease() {
+  if (options_.fencing != Fencing::kLease) return nullptr;
+  return std::make_unique<LeaseStore>(environment_.store, environment_.scheduler, options_,
+                                      [this](const absl::Status& status) { OnLeaseEnd(status); });
+}
+
+void Engine::OnLeaseEnd(const absl::Status& status) {
+  const bool ignored =
+      options_.sabotage == Sabotage::kCollectBeyondLease && state_ == EngineState::kServing;
+  if (!ignored) Fail(status);
+}
+
 void Engine::Open(Done done) {
   auto run = [](Engine* engine, Done done) -> Task<void> {
     const absl::Status status = co_await engine->Recover();
@@ -54,6 +67,8 @@ void Engine::Open(Done done) {
 
 void Engine::Fail(const absl::Status& status) {
   if (!failure_.ok()) return;
+  // A collection that the release has stopped.
+  if (lease_ != nullptr && state_ == EngineState::kClosed) return;
   failure_ = status;
   state_ = absl::IsFailedPrecondition(status) ? EngineState::kFenced : EngineState::kFailed;
   log_.Fail(status);
@@ -68,6 +83,14 @@ uint64_t Engine::FreshId() {
 }
 
 void Engine::Submit(IoRequest request) {
+  if (lease_ != nullptr) {
+    // Nor is anything answered that the lease ends before.
+    request.done = [this, done = std::move(request.done)](absl::Status status) {
+      if (status.ok() && options_.sabotage != Sabotage::kLateAnswer) status = lease_->MayAct();
+      done(std::move(status));
+    };
+    if (const absl::Status may = lease_->MayAct(); !may.ok()) return request.done(may);
+  }
   if (state_ != EngineState::kServing) {
     request.done(failure_.ok() ? absl::UnavailableError("the volume is not open") : failure_);
     return;
@@ -211,9 +234,15 @@ void Engine::Close(Done done) {
     if (status.ok()) status = co_await engine->Checkpoint(nullptr);
     co_await engine->cache_.Finish();
     if (engine->failure_.ok()) engine->state_ = EngineState::kClosed;
+    if (engine->lease_ != nullptr && status.ok()) co_await engine->lease_->Release();
     done(status);
   };
   tasks_.Spawn(run(this, std::move(done)));
+}
+
+EngineState Engine::state() const {
+  const bool over = state_ == EngineState::kServing && lease_ != nullptr && !lease_->MayAct().ok();
+  return over ? EngineState::kFenced : state_;
 }
 
 EngineStats Engine::stats() const {

@@ -27,6 +27,7 @@
 #include "drivers/object/engine/block_reader.h"
 #include "drivers/object/engine/diff.h"
 #include "drivers/object/engine/head_keeper.h"
+#include "drivers/object/engine/lease_store.h"
 #include "drivers/object/engine/map_tree.h"
 #include "drivers/object/engine/map_writer.h"
 #include "drivers/object/engine/memory_budget.h"
@@ -95,7 +96,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Takes the volume over from whoever has it and recovers it. NOT_FOUND: no such volume.
+  // Takes the volume over from whoever has it and recovers it; with Fencing::kLease only from who
+  // is silent, which takes minutes. NOT_FOUND: no such volume.
   // DATA_LOSS: something that must be there is not; nothing was changed but HEAD's owner.
   void Open(Done done);
   // After Open. Ranges must be within the volume.
@@ -120,7 +122,7 @@ class Engine {
   // Everything into the store, then no more requests.
   void Close(Done done);
 
-  EngineState state() const { return state_; }
+  EngineState state() const;
   const absl::Status& status() const { return failure_; }
   const Head& head() const { return head_.head(); }
   EngineStats stats() const;
@@ -133,6 +135,8 @@ class Engine {
   struct Sparse;
 
   // engine.cc
+  std::unique_ptr<LeaseStore> MakeLease();
+  void OnLeaseEnd(const absl::Status& status);
   void Fail(const absl::Status& status);
   void SubmitWrite(IoRequest request);
   void SubmitFlush(Done done);
@@ -151,6 +155,7 @@ class Engine {
   Task<absl::StatusOr<ObjectHeader>> CreateSeal(Stream stream, uint32_t sequence);
   Task<absl::Status> CheckNothingLost(Stream stream, uint32_t end);
   absl::Status ApplyRolled(const Stream& stream, const ObjectHeader& header);
+  void NoteEnds(Head& head) const;
   Task<absl::Status> ReplayLog(LogSuperblock superblock);
 
   // upload.cc
@@ -225,6 +230,7 @@ class Engine {
   const Environment environment_;
   const Uuid volume_;
   const Options options_;
+  const std::unique_ptr<LeaseStore> lease_;  // Fencing::kLease; else nullptr
   StoreClient store_;
   MemoryBudget bodies_;  // of data objects that are being made or stored
   ReadBarrier readers_;

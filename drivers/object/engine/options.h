@@ -6,9 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "absl/time/time.h"
+#include "drivers/object/env/send_gate.h"
+#include "drivers/object/format/claim.h"
 #include "drivers/object/format/packing.h"
 
 namespace diskd::object {
@@ -26,6 +29,18 @@ enum class Sabotage : uint8_t {
   kSealSkipped,       // a takeover does not end the old owner's stream
   kCloneNotPinned,    // a clone does not hold back what it shares
   kCacheNotChecked,   // what the read cache's file holds is believed
+  // With Fencing::kLease:
+  kNoSecondWait,        // an owner acts once its claim is settled, whoever had the volume
+  kLateAnswer,          // what is answered after the lease counts
+  kLeaseFromEnd,        // the lease is counted from the end of a look at the claim
+  kCollectBeyondLease,  // collection goes on after the lease
+  kHeadsOverlap,        // a HEAD is replaced while the store may still get an earlier one
+};
+
+// What keeps two owners of a volume apart.
+enum class Fencing : uint8_t {
+  kCas,    // conditional PUTs
+  kLease,  // clocks: docs/object-lease.md
 };
 
 // What a flush waits for.
@@ -37,6 +52,11 @@ enum class Durability : uint8_t {
 // What has a size in bytes bounds memory; docs/object-volumes.md has the sum.
 struct Options {
   Durability durability = Durability::kLocal;
+  Fencing fencing = Fencing::kCas;
+  // kLease; of a volume that exists: the same as at its creation.
+  LeaseTimes lease;
+  // What the store asks before it sends; nullptr: it doesn't. On a clock of this process.
+  std::shared_ptr<SendGate> gate;
   // An object is made of at most so many bytes of the log...
   uint64_t object_bytes = 8 << 20;
   // ...or of what is there so long after the first write that it contains.

@@ -34,7 +34,8 @@ absl::Status CheckLive(const Head& head) {
 Task<absl::Status> Engine::Recover() {
   const absl::Status loaded = co_await head_.Load();
   if (absl::IsNotFound(loaded)) {
-    co_return absl::NotFoundError(absl::StrCat("the store has no volume ", volume_.Hex()));
+    co_return absl::NotFoundError(absl::StrCat("the store has no volume ", volume_.Hex(),
+                                               lease_ != nullptr ? " with fencing=lease" : ""));
   }
   CO_RETURN_IF_ERROR(loaded);
   CO_RETURN_IF_ERROR(CheckLive(head_.head()));
@@ -43,6 +44,13 @@ Task<absl::Status> Engine::Recover() {
   if (!superblock.ok()) co_return superblock.status();
   stream_ = head_.head().streams.back();
   CO_RETURN_IF_ERROR(co_await RollForward());
+  if (lease_ != nullptr) {
+    // In place of the seals: what former owners may still store is behind the ends.
+    CO_RETURN_IF_ERROR(co_await head_.Update([this](Head& head) {
+      NoteEnds(head);
+      return absl::OkStatus();
+    }));
+  }
   if (superblock->has_value()) {
     CO_RETURN_IF_ERROR(co_await ReplayLog(**superblock));
   } else {
@@ -146,6 +154,12 @@ Task<absl::Status> Engine::RollStream(Stream stream, uint32_t from) {
     }
     (void)co_await workers.Finish();
     for (absl::StatusOr<ObjectHeader>& header : headers) {
+      const bool ended = lease_ != nullptr && sequence == stream.end;
+      if (ended || (lease_ != nullptr && absl::IsNotFound(header.status()))) {
+        ends_[stream.id] = sequence;
+        if (ended) co_return absl::OkStatus();
+        co_return co_await CheckNothingLost(stream, sequence);
+      }
       if (absl::IsNotFound(header.status())) {
         if (options_.sabotage == Sabotage::kSealSkipped) co_return absl::OkStatus();
         header = co_await CreateSeal(stream, sequence);

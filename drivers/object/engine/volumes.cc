@@ -27,7 +27,12 @@ Volumes::Volumes(Store* store, Scheduler* scheduler, const Options& options,
                  absl::Duration patience)
     : scheduler_(scheduler),
       options_(options),
-      store_(store, scheduler, patience, options_.key_or_null()) {}
+      lease_(
+          options_.fencing == Fencing::kLease
+              ? std::make_unique<LeaseStore>(store, scheduler, options_, [](const absl::Status&) {})
+              : nullptr),
+      store_(lease_ != nullptr ? lease_.get() : store, scheduler, patience,
+             options_.key_or_null()) {}
 
 HeadKeeper Volumes::Keeper(const Uuid& volume) {
   return HeadKeeper(&store_, scheduler_, volume, options_);
@@ -75,6 +80,10 @@ void Volumes::Clone(const Uuid& source, uint64_t snapshot, const Uuid& clone, Do
 
 Task<absl::Status> Volumes::CloneNow(Uuid source, uint64_t snapshot, Uuid clone) {
   if (source == clone) co_return absl::InvalidArgumentError("a volume can't be its own clone");
+  if (lease_ != nullptr) {
+    co_return absl::UnimplementedError(
+        "volumes with fencing=lease can't be cloned: copy the snapshot instead");
+  }
   HeadKeeper parent = Keeper(source);
   const absl::Status pinned = co_await parent.EditForeign([&](Head& head) {
     for (SnapshotEntry& entry : head.snapshots) {

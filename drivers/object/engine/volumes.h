@@ -6,12 +6,16 @@
 //
 // The id of a volume is never used again: a request of the deleted one may still be under way.
 //
+// With Fencing::kLease, Delete() takes minutes and is refused while the volume has an owner.
+// UNIMPLEMENTED there: Clone(), DeleteSnapshot(). CopyTo() ends the use of such a target.
+//
 // Threads: Scheduler's thread only. Callbacks run there, possibly inside the call. Destruction
 // abandons what is under way, as a crash would.
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_VOLUMES_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_VOLUMES_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -21,6 +25,7 @@
 #include "drivers/object/engine/copy.h"
 #include "drivers/object/engine/diff.h"
 #include "drivers/object/engine/head_keeper.h"
+#include "drivers/object/engine/lease_store.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/store_client.h"
 #include "drivers/object/engine/task.h"
@@ -91,6 +96,7 @@ class Volumes {
 
   Scheduler* const scheduler_;
   const Options options_;
+  const std::unique_ptr<LeaseStore> lease_;  // Fencing::kLease; else nullptr
   StoreClient store_;
   TaskSet tasks_;  // last: its tasks use everything above
 };

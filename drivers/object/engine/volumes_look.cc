@@ -77,7 +77,9 @@ void Volumes::CopyTo(const Uuid& source, uint64_t snapshot, Volumes* target, con
     const CopySide from{&self->store_, &self->options_, source};
     const CopySide to{&target->store_, &target->options_, volume};
     Copy copy(self->scheduler_, from, snapshot, to, std::move(progress));
-    done(co_await copy.Run());
+    const absl::Status status = co_await copy.Run();
+    if (target->lease_ != nullptr) co_await target->lease_->Release();
+    done(status);
   };
   tasks_.Spawn(run(this, source, snapshot, target, copy, std::move(progress), std::move(done)));
 }

@@ -49,6 +49,8 @@ std::vector<Format> AllFormats() {
        [](absl::string_view d) { return ParseMapPage(d).ok(); }},
       {"cache segment", EncodeCacheSegment(TestCacheSegment()),
        [](absl::string_view d) { return ParseCacheSegment(d).ok(); }},
+      {"claim", EncodeClaim(TestClaim()), [](absl::string_view d) { return ParseClaim(d).ok(); }},
+      {"beat", EncodeBeat(TestBeat(true)), [](absl::string_view d) { return ParseBeat(d).ok(); }},
   };
 }
 
@@ -76,6 +78,10 @@ TEST(Format_RoundTrip, GivesTheSameValue) {
   EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(0))), TestPage(0));
   EXPECT_EQ(*ParseMapPage(EncodeMapPage(TestPage(1))), TestPage(1));
   EXPECT_EQ(*ParseCacheSegment(EncodeCacheSegment(TestCacheSegment())), TestCacheSegment());
+  EXPECT_EQ(*ParseClaim(EncodeClaim(TestClaim())), TestClaim());
+  for (bool released : {false, true}) {
+    EXPECT_EQ(*ParseBeat(EncodeBeat(TestBeat(released))), TestBeat(released));
+  }
 }
 
 TEST(Format_AnyChangedByte, IsRefused) {
@@ -109,7 +115,7 @@ TEST(Format_CutShort, IsRefused) {
 // Mutations with the checksum made right again, so that they reach what stands behind it.
 TEST(Format_RandomBytesWithRightChecksum, NeverCrashAParser) {
   constexpr int kRounds = 20000;
-  const size_t crc_at[] = {8, 8, 12, 12, 12, 12, 12, 12, 8, 8, 8};
+  const size_t crc_at[] = {8, 8, 12, 12, 12, 12, 12, 12, 8, 8, 8, 8, 8};
   std::mt19937 random(20261121);
   const std::vector<Format> formats = AllFormats();
   int accepted = 0;
@@ -139,6 +145,13 @@ TEST(Format_GoldenBytes, StayAsReleased) {
             "0900000000000000030000008000000000000000000000000000000000000000"
             "efcdab000000000005000000010000004d000000efcdab000000000005000000"
             "020000004e000000030000000000000001000080090000004f00000000000000");
+  EXPECT_EQ(absl::BytesToHexString(EncodeClaim(TestClaim())),
+            "444b434c010000002c75b71100000000000102030405060708090a0b0c0d0e0f"
+            "0500000000000000efcdab000000000004000000000000000900000000000000"
+            "0200000000000000030000000000000060ea000030750000");
+  EXPECT_EQ(absl::BytesToHexString(EncodeBeat(TestBeat(true))),
+            "444b425401000100daf342df00000000000102030405060708090a0b0c0d0e0f"
+            "0500000000000000efcdab00000000004d00000000000000");
   EXPECT_EQ(Crc32c(EncodeLogSuperblock(TestSuperblock())), 0x8c29518u);
   uint32_t crc;
   EXPECT_EQ(Crc32c(EncodeLogRecordHeader(TestRecord(), &crc)), 0xf3487e18u);
@@ -153,6 +166,31 @@ TEST(Format_GoldenBytes, StayAsReleased) {
   EXPECT_EQ(absl::BytesToHexString(
                 absl::string_view(reinterpret_cast<const char*>(check.data()), check.size())),
             "b27bdf1605e8e24550ede9d382fe0860");
+}
+
+TEST(Claim_WithTimesThatNoVolumeHas_IsRefused, AsDamage) {
+  for (const LeaseTimes& times : {LeaseTimes{0, 60'000}, LeaseTimes{60'000, kMaxLeaseMs + 1}}) {
+    Claim claim = TestClaim();
+    claim.times = times;
+    EXPECT_FALSE(ParseClaim(EncodeClaim(claim)).ok()) << times.lease_ms;
+  }
+}
+
+TEST(LeaseNames_OfClaimBeatAndHead, AreNoObjects) {
+  const Owner owner{2, 0xabc};
+  const std::string stream = VolumePrefix(TestVolume()) + "0000000000000002-0000000000000abc/";
+  EXPECT_EQ(ClaimName(TestVolume()), VolumePrefix(TestVolume()) + "claim");
+  EXPECT_EQ(BeatName(TestVolume(), owner), stream + "beat");
+  EXPECT_EQ(OwnedHeadName(TestVolume(), owner), stream + "head");
+  for (const std::string& name : {ClaimName(TestVolume()), BeatName(TestVolume(), owner),
+                                  OwnedHeadName(TestVolume(), owner)}) {
+    EXPECT_TRUE(IsLeaseName(name)) << name;
+    EXPECT_FALSE(ParseObjectName(name).ok()) << name;
+    EXPECT_FALSE(VolumeOfHead(name).has_value()) << name;
+  }
+  EXPECT_FALSE(IsLeaseName(HeadName(TestVolume())));
+  EXPECT_FALSE(IsLeaseName(ObjectName(TestVolume(), 2, 0xabc, 1)));
+  EXPECT_EQ(VolumeOfHead(HeadName(TestVolume())), TestVolume());
 }
 
 // HEADs of version 1 had no state, no origin and no copy.

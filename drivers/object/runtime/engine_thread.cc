@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/errno_status.h"
+#include "drivers/object/env/send_gate.h"
 #include "drivers/sdk/check.h"
 
 namespace diskd::object {
@@ -63,11 +64,8 @@ void EngineThread::Post(std::function<void()> fn) {
   sdk::Check(written == sizeof one, "the engine's eventfd does not take a wake-up");
 }
 
-absl::Duration EngineThread::Now() const {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return absl::DurationFromTimespec(now);
-}
+// A lease goes on while the machine is suspended.
+absl::Duration EngineThread::Now() const { return BootTime(); }
 
 void EngineThread::After(absl::Duration delay, std::function<void()> fn) {
   timers_.push({Now() + delay, next_order_++, std::move(fn)});

@@ -33,6 +33,10 @@ void Coverage::Add(const Coverage& other) {
   checks += other.checks;
   damages += other.damages;
   damages_found += other.damages_found;
+  rivals += other.rivals;
+  refused += other.refused;
+  disturbed += other.disturbed;
+  fenced += other.fenced;
 }
 
 }  // namespace diskd::object

@@ -34,6 +34,11 @@ struct Coverage {
   uint64_t checks = 0;          // of living volumes
   uint64_t damages = 0;         // that a check was put before...
   uint64_t damages_found = 0;   // ...and that matter
+  // With fencing=lease.
+  uint64_t rivals = 0;     // who opened a volume beside another one
+  uint64_t refused = 0;    // openings of a volume whose owner goes on
+  uint64_t disturbed = 0;  // owners that were paused, not heard or cut off, and taken over
+  uint64_t fenced = 0;     // owners that stopped themselves
 
   void Add(const Coverage& other);
 };

@@ -4,9 +4,10 @@
 //   --seeds N     how many (default 1000)
 //   --first S     the first seed (default 1)
 //   --planted N   N seeds at most for each planted defect (default: as many as --seeds; 0: none)
+//   --fencing F   cas (default), or lease: on a store that ignores conditions
 //   --trace       tells what happens; with --seeds 1
-// Ends with "seeds N violations V planted CAUGHT/8"; exit code 1: a violation, or a planted defect
-// that was not found.
+// Ends with "seeds N violations V planted CAUGHT/8" (of fencing=lease: 5); exit code 1: a
+// violation, or a planted defect that was not found.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +23,7 @@
 namespace {
 
 using diskd::object::Coverage;
+using diskd::object::Fencing;
 using diskd::object::Sabotage;
 using diskd::object::World;
 
@@ -36,10 +38,20 @@ constexpr const char* kNames[] = {"none",
                                   "zeros for a missing object",
                                   "seal skipped",
                                   "clone not pinned",
-                                  "cache not checked"};
-// The eight that the last line counts; the others come with it.
-constexpr int kDefects = 8;
-constexpr int kAllDefects = 10;
+                                  "cache not checked",
+                                  "no second wait",
+                                  "a late answer counts",
+                                  "lease counted from the end of a look",
+                                  "collection beyond the lease",
+                                  "HEADs overlap"};
+// Of each fencing: the first one, those that the last line counts, those that come with it.
+struct Defects {
+  int first;
+  int counted;
+  int further;
+};
+constexpr Defects kOfCas = {1, 8, 2};
+constexpr Defects kOfLease = {11, 5, 0};
 
 struct Outcome {
   uint64_t run = 0;
@@ -49,7 +61,8 @@ struct Outcome {
   Coverage coverage;
 };
 
-Outcome RunSeeds(uint64_t first, uint64_t count, Sabotage sabotage, bool stop, bool trace) {
+Outcome RunSeeds(uint64_t first, uint64_t count, Sabotage sabotage, Fencing fencing, bool stop,
+                 bool trace) {
   std::atomic<uint64_t> next = first;
   absl::Mutex mutex;
   Outcome outcome;
@@ -57,7 +70,7 @@ Outcome RunSeeds(uint64_t first, uint64_t count, Sabotage sabotage, bool stop, b
     for (;;) {
       const uint64_t seed = next.fetch_add(1);
       if (seed >= first + count) return;
-      World world(seed, sabotage, trace);
+      World world(seed, sabotage, trace, fencing);
       const std::string violation = world.Run();
       const absl::MutexLock lock(&mutex);
       ++outcome.run;
@@ -88,6 +101,7 @@ int main(int argc, char** argv) {
   uint64_t first = 1;
   uint64_t planted = ~uint64_t{0};
   bool trace = false;
+  Fencing fencing = Fencing::kCas;
   for (int i = 1; i < argc; ++i) {
     if (strcmp(argv[i], "--trace") == 0) {
       trace = true;
@@ -97,20 +111,27 @@ int main(int argc, char** argv) {
       first = strtoull(argv[++i], nullptr, 10);
     } else if (i + 1 < argc && strcmp(argv[i], "--planted") == 0) {
       planted = strtoull(argv[++i], nullptr, 10);
+    } else if (i + 1 < argc && strcmp(argv[i], "--fencing") == 0 &&
+               (strcmp(argv[i + 1], "cas") == 0 || strcmp(argv[i + 1], "lease") == 0)) {
+      fencing = strcmp(argv[++i], "lease") == 0 ? Fencing::kLease : Fencing::kCas;
     } else {
-      fprintf(stderr, "usage: object_sim [--seeds N] [--first S] [--planted N] [--trace]\n");
+      fprintf(stderr,
+              "usage: object_sim [--seeds N] [--first S] [--planted N] [--fencing cas|lease] "
+              "[--trace]\n");
       return 2;
     }
   }
   if (planted == ~uint64_t{0}) planted = seeds;
   spdlog::set_level(spdlog::level::off);
-  const Outcome plain = RunSeeds(first, seeds, Sabotage::kNone, false, trace);
+  const Outcome plain = RunSeeds(first, seeds, Sabotage::kNone, fencing, false, trace);
+  const Defects defects = fencing == Fencing::kLease ? kOfLease : kOfCas;
+  const int end = defects.first + defects.counted + defects.further;
   int caught = 0;
   int more_caught = 0;
-  for (int i = 1; i <= kAllDefects && planted > 0; ++i) {
-    const Outcome found = RunSeeds(first, planted, static_cast<Sabotage>(i), true, false);
+  for (int i = defects.first; i < end && planted > 0; ++i) {
+    const Outcome found = RunSeeds(first, planted, static_cast<Sabotage>(i), fencing, true, false);
     if (found.violations > 0) {
-      ++(i <= kDefects ? caught : more_caught);
+      ++(i < defects.first + defects.counted ? caught : more_caught);
       printf("planted: %s: found by seed %lu: %s\n", kNames[i], found.first_seed,
              found.first.c_str());
     } else {
@@ -140,9 +161,17 @@ int main(int argc, char** argv) {
          covered.stored_bytes >> 20);
   printf("covered: %lu cache hits, %lu blocks found in caches, %lu damaged ones, %lu read ahead\n",
          covered.cache_hits, covered.cache_restored, covered.cache_damaged, covered.read_ahead);
-  if (planted > 0) {
-    printf("further planted %d/%d\n", more_caught, kAllDefects - kDefects);
+  if (fencing == Fencing::kLease) {
+    printf(
+        "covered: %lu rivals, %lu openings refused, %lu disturbed owners taken over, %lu owners "
+        "that stopped themselves\n",
+        covered.rivals, covered.refused, covered.disturbed, covered.fenced);
   }
-  printf("seeds %lu violations %lu planted %d/%d\n", plain.run, plain.violations, caught, kDefects);
-  return plain.violations == 0 && (planted == 0 || caught + more_caught == kAllDefects) ? 0 : 1;
+  if (planted > 0 && defects.further > 0) {
+    printf("further planted %d/%d\n", more_caught, defects.further);
+  }
+  printf("seeds %lu violations %lu planted %d/%d\n", plain.run, plain.violations, caught,
+         defects.counted);
+  const bool all = caught + more_caught == defects.counted + defects.further;
+  return plain.violations == 0 && (planted == 0 || all) ? 0 : 1;
 }

@@ -5,13 +5,18 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "drivers/object/format/claim.h"
 
 namespace diskd::object {
 namespace {
 
 constexpr size_t kListPage = 20;
 constexpr absl::Duration kStaleFor = absl::Seconds(5);
-constexpr uint64_t kLatestMicros = 60'000'000;
+
+// What a volume can't do without.
+bool Spared(const std::string& name, const std::string& suffix) {
+  return absl::EndsWith(name, suffix) || IsLeaseName(name);
+}
 
 }  // namespace
 
@@ -19,6 +24,10 @@ absl::Duration SimStore::Latency() {
   if (latency > absl::ZeroDuration()) return latency;
   if (scheduler_->Chance(0.05)) return scheduler_->Micros(10'000, 2'000'000);
   return scheduler_->Micros(500, 20'000);
+}
+
+absl::Duration SimStore::Late() {
+  return scheduler_->Micros(1000, static_cast<uint64_t>(absl::ToInt64Microseconds(latest)));
 }
 
 absl::Status SimStore::Out() const {
@@ -34,7 +43,8 @@ absl::StatusOr<Etag> SimStore::Apply(const std::string& name,
                      (condition.kind == PutCondition::Kind::kIfAbsent
                           ? it == objects_.end()
                           : it != objects_.end() && it->second.etag == condition.etag);
-  if (!holds) return absl::FailedPreconditionError("412");
+  if (condition.kind != PutCondition::Kind::kNone && ignores_conditions) ++ignored_conditions;
+  if (!holds && !ignores_conditions) return absl::FailedPreconditionError("412");
   Etag etag = it != objects_.end() && *it->second.body == *body ? it->second.etag
                                                                 : absl::StrCat(next_etag_++);
   objects_[name] = {std::move(body), etag, scheduler_->Now()};
@@ -55,8 +65,7 @@ void SimStore::Put(Lane, const std::string& name, std::shared_ptr<const std::str
       reply = absl::AbortedError("409");
     } else if (scheduler_->Chance(faults.late)) {
       reply = absl::DeadlineExceededError("late");
-      scheduler_->After(scheduler_->Micros(1000, kLatestMicros),
-                        [=, this] { (void)Apply(name, body, condition); });
+      scheduler_->After(Late(), [=, this] { (void)Apply(name, body, condition); });
     } else {
       reply = Apply(name, body, condition);
       if (scheduler_->Chance(faults.reply_lost)) reply = absl::DeadlineExceededError("lost");
@@ -154,7 +163,7 @@ void SimStore::Delete(Lane, const std::string& name, DeleteDone done) {
       reply = absl::UnavailableError("reset");
     } else if (scheduler_->Chance(faults.late)) {
       reply = absl::DeadlineExceededError("late");
-      scheduler_->After(scheduler_->Micros(1000, kLatestMicros), apply);
+      scheduler_->After(Late(), apply);
     } else {
       apply();
       if (scheduler_->Chance(faults.reply_lost)) reply = absl::DeadlineExceededError("lost");
@@ -166,7 +175,7 @@ void SimStore::Delete(Lane, const std::string& name, DeleteDone done) {
 std::string SimStore::Damage(const std::string& spare_suffix, bool lose) {
   std::vector<std::string> names;
   for (const auto& [name, object] : objects_) {
-    if (!absl::EndsWith(name, spare_suffix)) names.push_back(name);
+    if (!Spared(name, spare_suffix)) names.push_back(name);
   }
   if (names.empty()) return "";
   damaged_ = names[scheduler_->Below(names.size())];
@@ -186,7 +195,7 @@ void SimStore::Repair() { objects_[damaged_] = sound_; }
 bool SimStore::LoseObject(const std::string& spare_suffix) {
   std::vector<std::string> names;
   for (const auto& [name, object] : objects_) {
-    if (!absl::EndsWith(name, spare_suffix)) names.push_back(name);
+    if (!Spared(name, spare_suffix)) names.push_back(name);
   }
   if (names.empty()) return false;
   objects_.erase(names[scheduler_->Below(names.size())]);

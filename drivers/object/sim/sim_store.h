@@ -19,7 +19,7 @@ namespace diskd::object {
 struct StoreFaults {
   double fail_before = 0;  // UNAVAILABLE, not applied
   double reply_lost = 0;   // applied, DEADLINE_EXCEEDED
-  double late = 0;         // DEADLINE_EXCEEDED, applied up to a minute later
+  double late = 0;         // DEADLINE_EXCEEDED, applied up to `latest` later
   double conflict = 0;     // ABORTED
   double damaged = 0;      // Get: a flipped bit that the transport doesn't notice
   double cut_short = 0;    // Get: DATA_LOSS
@@ -39,6 +39,10 @@ class SimStore final : public Store {
   void Delete(Lane lane, const std::string& name, DeleteDone done) override;
 
   StoreFaults faults;
+  absl::Duration latest = absl::Minutes(1);
+  // Conditions make no difference; how many there were.
+  bool ignores_conditions = false;
+  uint64_t ignored_conditions = 0;
   // Of each way; zero: random ones.
   absl::Duration latency;
   // That were made, successful or not.
@@ -88,6 +92,7 @@ class SimStore final : public Store {
     absl::Duration changed;
   };
   absl::Duration Latency();
+  absl::Duration Late();
   absl::Status Out() const;
   absl::StatusOr<Etag> Apply(const std::string& name, std::shared_ptr<const std::string> body,
                              const PutCondition& condition);

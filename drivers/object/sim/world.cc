@@ -11,12 +11,30 @@ namespace {
 
 constexpr absl::Duration kLongest = absl::Hours(2);
 constexpr PackingKey kSimKey = {1, 2, 3};
+// What the store takes to get a request that is not late.
+constexpr uint64_t kOnTheWayMs = 2100;
 
 }  // namespace
 
-World::World(uint64_t seed, Sabotage sabotage, bool verbose)
-    : World(std::make_shared<Shared>(seed * 0x2545f4914f6cdd1d + 1), nullptr, sabotage, verbose, 0,
-            0) {
+World::Shared::Shared(uint64_t seed, Fencing fencing)
+    : random(seed),
+      store(&random),
+      other_store(&random),
+      encrypted(random.Chance(0.3)),
+      fencing(fencing) {
+  if (fencing != Fencing::kLease) return;
+  const uint64_t latest = random.Between(1, 60);
+  lease.lease_ms = static_cast<uint32_t>(random.Between(20, 120) * 1000);
+  lease.late_ms = static_cast<uint32_t>(latest * 1000 + kOnTheWayMs);
+  for (SimStore* each : {&store, &other_store}) {
+    each->latest = absl::Seconds(latest);
+    each->ignores_conditions = true;
+  }
+}
+
+World::World(uint64_t seed, Sabotage sabotage, bool verbose, Fencing fencing)
+    : World(std::make_shared<Shared>(seed * 0x2545f4914f6cdd1d + 1, fencing), nullptr, sabotage,
+            verbose, 0, 0) {
   ChooseFaults();
 }
 
@@ -38,6 +56,8 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
       coverage_(shared_->coverage) {
   for (uint8_t& byte : volume_.bytes) byte = static_cast<uint8_t>(random_.Random());
   options_.sabotage = sabotage;
+  options_.fencing = shared_->fencing;
+  options_.lease = shared_->lease;
   options_.durability = random_.Chance(0.3) ? Durability::kRemote : Durability::kLocal;
   options_.object_bytes = random_.Between(2, 24) * kBlockBytes;
   options_.upload_delay = absl::Milliseconds(static_cast<int64_t>(random_.Between(1, 500)));
@@ -122,89 +142,12 @@ void World::CheckOwner() {
   }
 }
 
-std::shared_ptr<SimDisk> World::NewDisk() {
-  return std::make_shared<SimDisk>(&random_, log_blocks_);
-}
-
-// The cache of the last owner, lost, damaged or as it is; or, on another machine, the one that was
-// left there, or none.
-std::shared_ptr<SimDisk> World::ChooseCache() {
-  if (taking_over_) std::swap(cache_, other_cache_);
-  if (cache_ == nullptr || random_.Chance(0.1)) {
-    const uint64_t blocks = options_.cache_segment_blocks * random_.Between(12, 20);
-    cache_ = random_.Chance(0.6) ? std::make_shared<SimDisk>(&random_, blocks, 8) : nullptr;
-  }
-  if (cache_ == nullptr) return nullptr;
-  RunUntil([this] { return cache_->idle(); }, "the cache of a dead process");
-  for (uint64_t i = random_.Chance(0.3) ? random_.Between(1, 60) : 0; i > 0; --i) {
-    cache_->FlipABit();
-  }
-  return cache_;
-}
-
 void World::MakeVolume() {
   const absl::Status status =
       Operate("create", [this](Volumes& volumes, std::function<void(absl::Status)> done) {
         volumes.Create(volume_, size_blocks_, std::move(done));
       });
   if (!status.ok()) Violate(absl::StrCat("create: ", status.ToString()));
-}
-
-void World::OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why) {
-  RunUntil([&] { return disk->idle(); }, "the disk of a dead process");
-  // They would delete snapshots that the new owner has been seen to have.
-  operators_.clear();
-  taking_over_ = node_ != nullptr;
-  if (!taking_over_) ForgetRequests();
-  auto next =
-      std::make_unique<Node>(&random_, &store_, std::move(disk), ChooseCache(), volume_, options_);
-  bool opened = false;
-  absl::Status status;
-  next->engine().Open([&](absl::Status result) {
-    status = result;
-    opened = true;
-  });
-  RunUntil(
-      [&] {
-        // The old owner goes on while it is taken over.
-        if (taking_over_ && random_.Chance(0.05)) SubmitSome(1);
-        return opened;
-      },
-      "opening");
-  if (!ok()) return;
-  const uint64_t issued = timeline_.size();
-  if (taking_over_) {
-    at_least = std::max(at_least, node_->engine().stats().uploaded_sequence);
-    if (options_.durability == Durability::kRemote) at_least = std::max(at_least, flushed_);
-    zombie_ = std::move(node_);
-    ForgetRequests();
-    taking_over_ = false;
-  }
-  node_ = std::move(next);
-  if (!status.ok()) {
-    if (!lossy_) Violate(absl::StrCat(why, ": open: ", status.ToString()));
-    return;
-  }
-  const uint64_t end = node_->engine().stats().last_sequence;
-  Trace(absl::StrCat("opened after ", why, ": ", end, " of ", issued, " writes, at least ",
-                     at_least));
-  if (end < at_least || end > issued) {
-    return Violate(absl::StrCat(why, ": recovered up to write ", end, ", not one of ", at_least,
-                                "..", issued));
-  }
-  zombie_limit_ = end;
-  timeline_.Truncate(end);
-  flushed_ = std::min(flushed_, end);
-  uploaded_ = node_->engine().stats().uploaded_sequence;
-  AdoptUnknownSnapshots();
-  const uint64_t size = node_->engine().head().size_blocks;
-  if (size != timeline_.blocks() && size != new_size_) {
-    return Violate(
-        absl::StrCat(why, ": the volume has ", size, " blocks instead of ", timeline_.blocks()));
-  }
-  timeline_.Resize(size);
-  size_blocks_ = size;
-  new_size_ = 0;
 }
 
 void World::ForgetRequests() {
@@ -214,33 +157,9 @@ void World::ForgetRequests() {
 }
 
 bool World::Tolerated(const absl::Status& status) const {
-  return status.ok() || lossy_ || (taking_over_ && absl::IsFailedPrecondition(status));
-}
-
-// A snapshot whose completion was never answered may exist; it has to be a prefix all the same.
-void World::AdoptUnknownSnapshots() {
-  std::vector<SnapshotRecord> now;
-  for (const SnapshotEntry& entry : node_->engine().head().snapshots) {
-    if (entry.deleted) continue;
-    const auto same = [&](const SnapshotRecord& r) { return r.id == entry.id; };
-    const auto known = std::find_if(snapshots_.begin(), snapshots_.end(), same);
-    const auto deleting = std::find_if(deleting_.begin(), deleting_.end(), same);
-    if (known != snapshots_.end()) {
-      now.push_back(*known);
-    } else if (deleting != deleting_.end()) {
-      now.push_back(*deleting);
-    } else {
-      now.push_back({entry.id, timeline_.StateAfter(entry.sequence)});
-      now.back().state.resize(entry.size_blocks);
-    }
-  }
-  for (const SnapshotRecord& record : snapshots_) {
-    const bool there = std::any_of(now.begin(), now.end(),
-                                   [&](const SnapshotRecord& r) { return r.id == record.id; });
-    if (!there) Violate(absl::StrCat("snapshot ", record.id, " is gone"));
-  }
-  snapshots_ = std::move(now);
-  deleting_.clear();
+  if (status.ok() || lossy_) return true;
+  // CheckOwner() sees a lease that ends without a reason.
+  return (taking_over_ || leased()) && absl::IsFailedPrecondition(status);
 }
 
 DiskState World::ReadEverything(const PagePointer* root, uint64_t size, const std::string& what) {
@@ -304,12 +223,6 @@ void World::VerifySnapshots() {
   }
 }
 
-void World::TakeOver() {
-  const uint64_t at_least =
-      options_.durability == Durability::kRemote ? std::max(flushed_, uploaded_) : uploaded_;
-  OpenOn(NewDisk(), at_least, "takeover");
-}
-
 void World::EndRound(End end) {
   if (!ok()) return;
   const EngineStats stats = node_->engine().stats();
@@ -363,6 +276,7 @@ void World::EndRound(End end) {
 }
 
 void World::EndRandomly() {
+  if (leased() && random_.Chance(0.3)) return EndRound(End::kTakeover);
   const End ends[] = {End::kKill,     End::kKill,    End::kPowerCut, End::kPowerCut,
                       End::kPowerCut, End::kLogLost, End::kTakeover, End::kClose};
   EndRound(ends[random_.Below(8)]);
@@ -394,12 +308,17 @@ std::string World::Run() {
       if (lossy_ && node_->engine().state() != EngineState::kServing) return violation_;
       Step();
       ActOnFamily();
-      if (random_.Chance(0.01))
-        store_.Outage(random_.Micros(1000, 100'000'000), random_.Chance(0.3));
+      if (random_.Chance(0.01)) {
+        // No owner stops itself for that.
+        const uint64_t longest = leased() ? shared_->lease.lease_ms * 250 : 100'000'000;
+        store_.Outage(random_.Micros(1000, longest), random_.Chance(0.3));
+      }
+      if (leased() && ok() && random_.Chance(0.01)) AnyVolume().PauseForAWhile();
       RunEvents(random_.Between(1, 60));
     }
     if (random_.Chance(0.3)) RunEvents(random_.Between(100, 3000));
     World& ending = random_.Chance(0.6) ? *this : AnyVolume();
+    if (leased() && random_.Chance(0.15)) ending.LoseTheLease();
     ending.EndRandomly();
     if (lossy_ && ending.node_ && ending.node_->engine().state() != EngineState::kServing) {
       return violation_;
@@ -419,6 +338,7 @@ std::string World::Run() {
   VerifyFamily("after late requests");
   if (ok()) EndRound(End::kLogLost);
   VerifyFamily("in the very end");
+  if (store_.ignored_conditions > 0) Violate("a condition was relied on");
   if (ok()) DamageAndCheck();
   if (ok()) DeleteFamily();
   return violation_;

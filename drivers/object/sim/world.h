@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ namespace diskd::object {
 
 class World {
  public:
-  World(uint64_t seed, Sabotage sabotage, bool verbose);
+  World(uint64_t seed, Sabotage sabotage, bool verbose, Fencing fencing = Fencing::kCas);
   ~World();
 
   // The first thing that went wrong; empty: nothing did.
@@ -32,12 +33,13 @@ class World {
   };
   // What all volumes of a history have in common.
   struct Shared {
-    explicit Shared(uint64_t seed)
-        : random(seed), store(&random), other_store(&random), encrypted(random.Chance(0.3)) {}
+    Shared(uint64_t seed, Fencing fencing);
     SimScheduler random;
     SimStore store;
     SimStore other_store;  // copies may be there
     const bool encrypted;
+    const Fencing fencing;
+    LeaseTimes lease;
     bool lossy = false;
     std::string violation;
     Coverage coverage;
@@ -62,10 +64,6 @@ class World {
   void CheckOwner();
   // Events until all late requests have landed.
   void LetTimePass();
-  std::shared_ptr<SimDisk> NewDisk();
-  std::shared_ptr<SimDisk> ChooseCache();
-  // The number of the write that the opened volume ends with has to be in [at_least, issued].
-  void OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why);
   // Their answers will mean nothing: the owner changes.
   void ForgetRequests();
   bool Tolerated(const absl::Status& status) const;
@@ -73,7 +71,6 @@ class World {
   void VerifyRoot(PagePointer root, const DiskState& want, const std::string& what);
   void VerifySnapshots();
   DiskState ReadEverything(const PagePointer* root, uint64_t size, const std::string& what);
-  void AdoptUnknownSnapshots();
 
   void SubmitSome(uint64_t count);
   void SubmitWrite();
@@ -87,8 +84,40 @@ class World {
   void StartResize();
   void EndRound(End end);
   void EndRandomly();
-  void TakeOver();
   void LoseAnObject();
+
+  // world_open.cc
+  // A process that opens the volume.
+  struct Opening {
+    std::unique_ptr<Node> node;
+    std::optional<absl::Status> result;
+    bool done() const { return result.has_value(); }
+    bool opened() const { return done() && result->ok(); }
+  };
+  std::shared_ptr<SimDisk> NewDisk();
+  std::shared_ptr<SimDisk> ChooseCache();
+  std::unique_ptr<Opening> StartOpening(std::shared_ptr<SimDisk> disk,
+                                        std::shared_ptr<SimDisk> cache);
+  // The number of the write that the opened volume ends with has to be in [at_least, issued].
+  void OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why);
+  void AdoptUnknownSnapshots();
+  uint64_t KeptWithoutLog() const;
+  void TakeOver();
+
+  // world_lease.cc
+  bool leased() const { return shared_->fencing == Fencing::kLease; }
+  absl::Duration SomeTime(double leases);
+  void DisturbOwner();
+  void PauseOwner();
+  void CalmOwner();
+  void AddRivals(std::vector<std::unique_ptr<Opening>>& openings);
+  // Whom the volume has been taken over by; nullptr: nobody.
+  std::unique_ptr<Opening> Winner(std::vector<std::unique_ptr<Opening>>& openings);
+  void NobodyOpened(const absl::Status& status, std::shared_ptr<SimDisk> disk, uint64_t at_least,
+                    const char* why);
+  void PauseForAWhile();
+  void LoseTheLease();
+  void StaleAnswer(const absl::Status& status);
 
   // world_look.cc
   void VerifyDiffs();
@@ -137,6 +166,7 @@ class World {
   std::shared_ptr<SimDisk> cache_;
   std::shared_ptr<SimDisk> other_cache_;
   bool taking_over_ = false;
+  int openings_in_vain_ = 0;
   uint64_t session_ = 0;  // +1 whenever the owner changes: older answers mean nothing
   uint64_t in_flight_ = 0;
   Lba next_read_ = 0;      // where reads in order go on

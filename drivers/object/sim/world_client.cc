@@ -16,6 +16,7 @@ constexpr size_t kMaxSnapshots = 4;
 
 void World::SubmitSome(uint64_t count) {
   for (uint64_t i = 0; ok() && i < count && in_flight_ < kMaxInFlight; ++i) {
+    if (node_->process()->paused) return;
     if (node_->engine().state() != EngineState::kServing) return;
     const uint64_t kind = random_.Below(100);
     if (kind < 65) {
@@ -47,7 +48,7 @@ void World::SubmitWrite() {
   node_->engine().Submit({zero ? RequestKind::kZero : RequestKind::kWrite, fua, write.lba,
                           write.blocks, buffer->block(0),
                           [this, buffer, sequence, fua, session = session_](absl::Status status) {
-                            if (session != session_) return;
+                            if (session != session_) return StaleAnswer(status);
                             --in_flight_;
                             if (!status.ok()) {
                               if (!Tolerated(status))
@@ -65,7 +66,7 @@ void World::SubmitFlush() {
   node_->engine().Submit(
       {RequestKind::kFlush, false, 0, 0, nullptr,
        [this, covered = timeline_.acknowledged(), session = session_](absl::Status status) {
-         if (session != session_) return;
+         if (session != session_) return StaleAnswer(status);
          --in_flight_;
          if (!status.ok()) {
            if (!Tolerated(status)) Violate(absl::StrCat("flush: ", status.ToString()));
@@ -87,7 +88,7 @@ void World::SubmitRead() {
   node_->engine().Submit(
       {RequestKind::kRead, false, lba, blocks, buffer->block(0),
        [=, this, floor = timeline_.acknowledged(), session = session_](absl::Status status) {
-         if (session != session_) return;
+         if (session != session_) return StaleAnswer(status);
          --in_flight_;
          if (!status.ok()) {
            if (!Tolerated(status)) Violate(absl::StrCat("read: ", status.ToString()));
@@ -103,14 +104,15 @@ void World::SubmitRead() {
        }});
 }
 
-// Its answers are nobody's business any more; what it does to the store is.
+// With fencing=cas its answers are nobody's business any more; what it does to the store is.
 void World::SubmitToZombie() {
   Engine& engine = zombie_->engine();
-  if (engine.state() != EngineState::kServing) return;
+  if (engine.state() != EngineState::kServing || zombie_->process()->paused) return;
   const Lba lba = random_.Below(size_blocks_);
   auto buffer = std::make_shared<AlignedBuffer>(1);
   FillBlock(buffer->block(0), next_stamp_++, lba);
-  engine.Submit({RequestKind::kWrite, false, lba, 1, buffer->block(0), [buffer](absl::Status) {}});
+  engine.Submit({RequestKind::kWrite, false, lba, 1, buffer->block(0),
+                 [this, buffer](absl::Status status) { StaleAnswer(status); }});
   if (random_.Chance(0.1)) {
     engine.CreateSnapshot(absl::StrCat("z", snapshot_names_++), [](absl::StatusOr<uint64_t>) {});
   }
@@ -159,7 +161,7 @@ void World::StartSnapshotDelete() {
       Violate(absl::StrCat("delete snapshot: ", status.ToString()));
     }
   };
-  if (random_.Chance(0.5)) return node_->engine().DeleteSnapshot(id, done);
+  if (leased() || random_.Chance(0.5)) return node_->engine().DeleteSnapshot(id, done);
   operators_.push_back(std::make_unique<Operator>(&random_, &store_, options_));
   operators_.back()->volumes().DeleteSnapshot(volume_, id, done);
 }

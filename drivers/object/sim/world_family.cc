@@ -50,6 +50,7 @@ absl::Status World::Operate(
 }
 
 void World::MakeClone(World& source) {
+  if (leased()) return;
   if (source.snapshots_.empty() || shared_->clones.size() >= kMaxClones || !source.node_) return;
   const SnapshotRecord record = source.snapshots_[random_.Below(source.snapshots_.size())];
   auto clone = std::unique_ptr<World>(new World(shared_, &source.store_, sabotage_, verbose_,
@@ -154,7 +155,7 @@ void World::ActOnFamily() {
     if (lossy_ && clone.node_->engine().state() != EngineState::kServing) continue;
     if (random_.Chance(0.3)) clone.Step();
     if (ok() && random_.Chance(0.005)) {
-      clone.DeleteVolume(true);
+      clone.DeleteVolume(!leased());  // a lease that goes on would be a refusal
       shared_->clones.erase(shared_->clones.begin() + static_cast<ptrdiff_t>(i));
     }
   }

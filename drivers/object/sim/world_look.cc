@@ -146,7 +146,7 @@ void World::DamageAndCheck() {
   store_.faults.damaged = shared_->other_store.faults.damaged = 0;  // what is found is ours
   for (uint64_t i = random_.Between(1, 4); ok() && i > 0; --i) {
     const std::string name = store_.Damage("/head", random_.Chance(0.5));
-    if (name.empty()) return;
+    if (name.empty()) break;  // nothing is left that a volume could do without
     ++coverage_.damages;
     Trace(absl::StrCat("damage ", name));
     bool found = false;

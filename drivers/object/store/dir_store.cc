@@ -118,6 +118,8 @@ class DirStore : public Store {
   void RemoveEmptyFolders(std::string path);
 
   absl::StatusOr<Fd> OpenObject(const std::string& name, struct stat* status);
+  // Under the lock: what waited for it is late too.
+  absl::Status CheckGate(const std::string& what) const;
   // Says whether a missing name is a missing object, or a missing store.
   absl::Status Missing(const std::string& name) const;
 
@@ -135,6 +137,11 @@ absl::Status DirStore::Missing(const std::string& name) const {
         absl::StrCat("store ", options_.path, ": its directory has been removed"));
   }
   return absl::NotFoundError(absl::StrCat("store ", options_.path, ": no object ", name));
+}
+
+absl::Status DirStore::CheckGate(const std::string& what) const {
+  if (options_.gate == nullptr || options_.gate->open()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(what, ": too late to be done"));
 }
 
 absl::StatusOr<Fd> DirStore::OpenObject(const std::string& name, struct stat* status) {
@@ -218,6 +225,7 @@ absl::Status DirStore::PublishInto(int parent, const std::string& base,
         return absl::FailedPreconditionError(absl::StrCat(what, ": it has another etag by now"));
       }
     }
+    RETURN_IF_ERROR(CheckGate(what));
     if (renameat(temporary_.get(), file->name().c_str(), parent, base.c_str()) != 0) {
       return error_status(errno);
     }
@@ -276,9 +284,11 @@ absl::Status DirStore::DeleteNow(const std::string& name) {
   if (absl::IsNotFound(parent.status())) return absl::OkStatus();
   RETURN_IF_ERROR(parent.status());
   {
+    const std::string what = absl::StrCat("store ", options_.path, ": delete ", name);
     ASSIGN_OR_RETURN(const FileLock::Guard guard, lock_.Acquire(kDirLockTimeout));
+    RETURN_IF_ERROR(CheckGate(what));
     if (unlinkat(parent->get(), BaseName(name).c_str(), 0) != 0 && errno != ENOENT) {
-      return FileStatus(errno, absl::StrCat("store ", options_.path, ": delete ", name));
+      return FileStatus(errno, what);
     }
   }
   if (fsync(parent->get()) != 0) {

@@ -21,6 +21,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "drivers/object/env/send_gate.h"
 #include "drivers/object/env/store.h"
 
 namespace diskd::object {
@@ -36,6 +37,8 @@ struct DirOptions {
   std::string path;     // absolute
   bool create = false;  // make the store if PATH is missing or an empty directory
   size_t page_names = kDirPageNames;
+  // Of Put and Delete, which end with UNAVAILABLE while it is shut; nullptr: always open.
+  std::shared_ptr<const SendGate> gate;
 };
 
 // Removes what crashed writers left in tmp/. FAILED_PRECONDITION: PATH is not a store (not mounted?

@@ -49,6 +49,20 @@ TEST_F(DirStoreTest, Open_WithoutMarker_RefusesRatherThanStartEmpty) {
   EXPECT_TRUE(absl::IsInvalidArgument(OpenDirStore({.path = "relative"}).status()));
 }
 
+TEST_F(DirStoreTest, GateThatIsShut_LetsOnlyReadsThrough) {
+  ASSERT_TRUE(PutNow(*Open(), "a", "x").ok());
+  const auto gate = std::make_shared<SendGate>();
+  auto gated = OpenDirStore({.path = Path(), .gate = gate});
+  ASSERT_TRUE(gated.ok()) << gated.status();
+  const auto late = PutNow(**gated, "a", "y");
+  EXPECT_TRUE(absl::IsUnavailable(late.status())) << late.status();
+  EXPECT_TRUE(absl::IsUnavailable(DeleteNow(**gated, "a")));
+  EXPECT_EQ(GetNow(**gated, "a")->body, "x");
+  gate->OpenUntil(BootTime() + absl::Minutes(1));
+  EXPECT_TRUE(PutNow(**gated, "a", "y").ok());
+  EXPECT_TRUE(DeleteNow(**gated, "a").ok());
+}
+
 TEST_F(DirStoreTest, Create_InADirectoryWithOtherThings_Refuses) {
   fs::create_directory(Path());
   std::ofstream(Path("/precious")) << "data";

@@ -124,6 +124,9 @@ class HttpClient::Transfer {
   }
 
   absl::StatusOr<HttpAnswer> Result(CURLcode code) {
+    if (code == CURLE_ABORTED_BY_CALLBACK && shut_out_) {
+      return absl::UnavailableError(absl::StrCat(Name(), ": too late to be sent"));
+    }
     if (code == CURLE_ABORTED_BY_CALLBACK && sent_ > 1) {
       return absl::UnavailableError(absl::StrCat(Name(), ": connection closed before the answer"));
     }
@@ -157,7 +160,11 @@ class HttpClient::Transfer {
     transfer->Touch();
     const bool may_repeat =
         transfer->request_.method == "GET" || transfer->request_.method == "HEAD";
-    return ++transfer->sent_ > 1 && !may_repeat ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    if (may_repeat) return CURL_PREREQFUNC_OK;
+    const auto& gate = transfer->options_.gate;
+    transfer->shut_out_ = gate != nullptr && !gate->open();
+    return ++transfer->sent_ > 1 || transfer->shut_out_ ? CURL_PREREQFUNC_ABORT
+                                                        : CURL_PREREQFUNC_OK;
   }
 
   static size_t OnHeader(char* data, size_t, size_t size, void* self) {
@@ -223,6 +230,7 @@ class HttpClient::Transfer {
   size_t header_bytes_ = 0;
   size_t body_sent_ = 0;
   int sent_ = 0;
+  bool shut_out_ = false;
   char error_[CURL_ERROR_SIZE] = {};
 };
 

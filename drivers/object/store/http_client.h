@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "drivers/object/env/send_gate.h"
 
 namespace diskd::object {
 
@@ -50,6 +51,8 @@ struct HttpClientOptions {
   absl::Duration attempt_timeout = kAttemptTimeout;
   std::string ca_pem;                // authorities to trust; empty: the system's
   std::vector<std::string> resolve;  // "HOST:PORT:ADDRESS", in place of DNS
+  // Of PUT and DELETE, which end with UNAVAILABLE while it is shut; nullptr: always open.
+  std::shared_ptr<const SendGate> gate;
 };
 
 // Thread-safe. The destructor ends every request with UNAVAILABLE and waits for its `done`.

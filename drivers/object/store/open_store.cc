@@ -37,6 +37,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenS3(absl::string_view location,
   options.prefix = std::string(prefix);
   options.endpoint = parameters.endpoint;
   options.ca_file = parameters.ca_file;
+  options.gate = parameters.gate;
   if (const char* region = std::getenv("AWS_REGION"); !parameters.region.empty()) {
     options.region = parameters.region;
   } else if (region != nullptr) {
@@ -51,7 +52,8 @@ absl::StatusOr<std::unique_ptr<Store>> OpenS3(absl::string_view location,
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(const StoreParameters& parameters) {
   absl::string_view url = parameters.url;
   if (absl::ConsumePrefix(&url, "dir:")) {
-    return OpenDirStore({.path = std::string(url), .create = parameters.create});
+    return OpenDirStore(
+        {.path = std::string(url), .create = parameters.create, .gate = parameters.gate});
   }
   if (absl::ConsumePrefix(&url, "s3://")) return OpenS3(url, parameters);
   return absl::InvalidArgumentError(

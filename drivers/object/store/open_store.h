@@ -26,6 +26,7 @@ struct StoreParameters {
   // Keys: these, else the file, else the environment.
   std::optional<Credentials> credentials;
   std::string credentials_file;
+  std::shared_ptr<const SendGate> gate;  // as in S3Options and DirOptions
 };
 
 // INVALID_ARGUMENT says which parameter is wrong. s3: sends nothing yet.

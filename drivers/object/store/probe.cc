@@ -177,8 +177,11 @@ absl::Status ProbeReport::FencingByCas() const {
   if (message.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "this store can't keep two writers apart: ", message,
-      ". Use a store with conditional writes; fencing=lease, which would do without, is "
-      "not there yet (docs/object-lease.md)"));
+      ". Use a store with conditional writes, or fencing=lease, which does without if (A1) a read "
+      "sees every write answered before it, (A2) a request is applied within 60 s of "
+      "its sending (parameter late_s) or never, (A3) clocks run at rates that differ "
+      "by at most 1 %, and (A4) a machine that is suspended counts that time; nobody "
+      "can test these: see docs/object-lease.md"));
 }
 
 absl::StatusOr<ProbeReport> ProbeConditionalPut(Store& store, const std::string& folder) {

@@ -26,7 +26,8 @@ S3Client::S3Client(const S3Options& options, S3Endpoint endpoint, const std::str
                           .idle_timeout = options.idle_timeout,
                           .attempt_timeout = options.attempt_timeout,
                           .ca_pem = ca_pem,
-                          .resolve = options.resolve});
+                          .resolve = options.resolve,
+                          .gate = options.gate});
   };
   lanes_ = {lane("read", options.reads_in_flight), lane("upload", options.uploads_in_flight),
             lane("collect", options.collects_in_flight)};

@@ -5,6 +5,7 @@
 #define DISKD_DRIVERS_OBJECT_STORE_S3_OPTIONS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct S3Options {
 
   std::string ca_file;               // PEM of the authorities to trust; empty: the system's
   std::vector<std::string> resolve;  // "HOST:PORT:ADDRESS", in place of DNS
+
+  std::shared_ptr<const SendGate> gate;  // as in HttpClientOptions
 
   int reads_in_flight = kReadsInFlight;
   int uploads_in_flight = kUploadsInFlight;

@@ -40,6 +40,25 @@ TEST_F(S3StoreTest, Throttled_IsUnavailableWithTheServersWish) {
   EXPECT_TRUE(PutNow(*store_, "a", "x").ok());
 }
 
+TEST_F(S3StoreTest, GateThatIsShut_LetsOnlyReadsThrough) {
+  Start();
+  ASSERT_TRUE(PutNow(*store_, "a", "x").ok());
+  S3Options options = OptionsFor(*server_);
+  const auto gate = std::make_shared<SendGate>();
+  options.gate = gate;
+  const auto gated = OpenOn(*server_, options);
+  const auto late = PutNow(*gated, "a", "y");
+  EXPECT_TRUE(absl::IsUnavailable(late.status())) << late.status();
+  EXPECT_THAT(Message(late.status()), HasSubstr("too late"));
+  EXPECT_TRUE(absl::IsUnavailable(DeleteNow(*gated, "a")));
+  EXPECT_EQ(GetNow(*gated, "a")->body, "x");
+  gate->OpenUntil(BootTime() + absl::Minutes(1));
+  EXPECT_TRUE(PutNow(*gated, "a", "y").ok());
+  gate->OpenUntil(BootTime());
+  EXPECT_TRUE(absl::IsUnavailable(PutNow(*gated, "a", "z").status()));
+  EXPECT_EQ(GetNow(*gated, "a")->body, "y");
+}
+
 TEST_F(S3StoreTest, StatusesOfTheService_MeanWhatTheInterfaceSays) {
   Start();
   const auto status_of = [this](const std::string& fault) {

@@ -134,6 +134,25 @@ bool Frame(absl::string_view bytes) {
   return taken;
 }
 
+template <class Value, class Parse, class Encode>
+bool ReadAndWritten(absl::string_view bytes, Parse parse, Encode encode) {
+  bool taken = false;
+  for (const std::string& data : {std::string(bytes), Mended(bytes, 8)}) {
+    const absl::StatusOr<Value> parsed = parse(data);
+    if (!parsed.ok()) continue;
+    taken = true;
+    const absl::StatusOr<Value> again = parse(encode(*parsed));
+    Require(again.ok() && *again == *parsed, "what was read can be written");
+  }
+  return taken;
+}
+
+bool Claim_(absl::string_view bytes) {
+  return ReadAndWritten<Claim>(bytes, ParseClaim, EncodeClaim);
+}
+
+bool Beat_(absl::string_view bytes) { return ReadAndWritten<Beat>(bytes, ParseBeat, EncodeBeat); }
+
 bool Name(absl::string_view bytes) {
   const absl::StatusOr<ParsedObjectName> parsed = ParseObjectName(bytes);
   if (!parsed.ok()) return false;
@@ -181,6 +200,11 @@ std::vector<Target> FormatTargets() {
       {"cache_segment", Segment,
        [] { return std::vector<std::string>{EncodeCacheSegment(TestCacheSegment())}; }},
       {"packed_frame", Frame, FrameSeeds},
+      {"claim", Claim_, [] { return std::vector<std::string>{EncodeClaim(TestClaim())}; }},
+      {"beat", Beat_,
+       [] {
+         return std::vector<std::string>{EncodeBeat(TestBeat(false)), EncodeBeat(TestBeat(true))};
+       }},
       {"object_name", Name,
        [] {
          return std::vector<std::string>{ObjectName(TestVolume(), 2, 0xabc, 9),

@@ -6,6 +6,7 @@
 #define DISKD_DRIVERS_OBJECT_FORMAT_TESTING_SAMPLES_H_
 
 #include "drivers/object/format/cache_segment.h"
+#include "drivers/object/format/claim.h"
 #include "drivers/object/format/head.h"
 #include "drivers/object/format/log_record.h"
 #include "drivers/object/format/map_page.h"
@@ -114,6 +115,12 @@ inline CacheSegment TestCacheSegment() {
   s.entries = {{0xabcdef, 5, 1, 77}, {0xabcdef, 5, 2, 78}, {3, 0x80000001, 9, 79}};
   return s;
 }
+
+inline Claim TestClaim() {
+  return {TestVolume(), {5, 0xabcdef}, {4, 9}, {2, 3}, {60'000, 30'000}};
+}
+
+inline Beat TestBeat(bool released) { return {TestVolume(), {5, 0xabcdef}, released, 77}; }
 
 inline MapPage TestPage(uint8_t level) {
   MapPage page;
