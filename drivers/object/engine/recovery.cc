@@ -98,8 +98,9 @@ Task<absl::StatusOr<std::optional<LogSuperblock>>> Engine::TakeOver() {
                     volume_.Hex());
       } else if (head.log_id != 0) {
         SPDLOG_WARN(
-            "volume {}: the write log has no valid superblock, though one was used: it is lost, "
-            "damaged, or on another node; the volume goes back to what is in the store",
+            "volume {}: the write log has no valid superblock, though one was used: it is new "
+            "here, or "
+            "damaged; the volume goes back to what is in the store",
             volume_.Hex());
       }
       formatted = FreshId();
