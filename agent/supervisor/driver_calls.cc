@@ -69,6 +69,7 @@ absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
   *request.mutable_open()->mutable_config() = config;
   request.mutable_open()->set_standby(as == OpenAs::kStandby);
   request.mutable_open()->set_successor(as != OpenAs::kFirst);
+  request.mutable_open()->set_tell_progress(true);
   ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, OpenLimit(config)));
   const diskd::driver::v1::Geometry& geometry = answer.response.open().geometry();
   // More than recorded: a change of size that was not completed; what it adds is not shown yet.

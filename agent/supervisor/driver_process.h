@@ -24,6 +24,13 @@ struct DriverAnswer {
   std::vector<Fd> descriptors;
 };
 
+// Of calls whose driver tells that it is at work, where the limit of the call is not longer: so
+// long without a step, and so long in all.
+struct ProgressLimits {
+  absl::Duration step = absl::Minutes(1);
+  absl::Duration all = absl::Minutes(15);
+};
+
 // Thread-safe; calls wait for each other. The destructor leaves the process alone.
 class DriverProcess {
  public:
@@ -34,6 +41,7 @@ class DriverProcess {
 
   // One request. The driver's own error is the status. Besides: UNAVAILABLE, the process has
   // exited or its socket is gone; DEADLINE_EXCEEDED, no answer in time; CANCELLED, interrupted.
+  // `limit` is of silence: a driver that tells of progress meanwhile has the ProgressLimits.
   virtual absl::StatusOr<DriverAnswer> Call(const diskd::driver::v1::Request& request,
                                             const std::vector<int>& descriptors,
                                             absl::Duration limit) = 0;

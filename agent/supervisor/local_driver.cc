@@ -40,6 +40,10 @@ absl::StatusOr<Fd> OpenLog(const std::string& path) {
   return fd;
 }
 
+std::string Rounded(absl::Duration time) {
+  return absl::FormatDuration(absl::Trunc(time, absl::Seconds(1)));
+}
+
 void ProtectFromOomKiller(const std::string& volume_id, pid_t pid) {
   const absl::Status status = SetOomScore(pid, kDriverOomScore);
   if (status.ok() || absl::IsNotFound(status)) return;
@@ -52,11 +56,12 @@ void ProtectFromOomKiller(const std::string& volume_id, pid_t pid) {
 }  // namespace
 
 LocalDriverProcess::LocalDriverProcess(Process process, int slot, std::string socket_path,
-                                       std::string log_path)
+                                       std::string log_path, const ProgressLimits& limits)
     : pid_(process.pid()),
       slot_(slot),
       socket_path_(std::move(socket_path)),
       log_path_(std::move(log_path)),
+      limits_(limits),
       interrupt_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       process_(std::move(process)),
       pidfd_(process_.pidfd()) {}
@@ -96,17 +101,45 @@ absl::Status LocalDriverProcess::Exchange(const std::string& payload,
   }
   const absl::Status sent = SendPacket(socket_.get(), payload, descriptors);
   if (!sent.ok()) return WaitExit(kKillLimit) ? Ended() : sent;
-  switch (Wait(socket_.get(), limit)) {
-    case Event::kInterrupted:
-      return absl::CancelledError(absl::StrCat("call to driver process ", pid_, " interrupted"));
-    case Event::kTimeout:
-      return absl::DeadlineExceededError(absl::StrCat(
-          "driver process ", pid_, " did not answer within ", absl::FormatDuration(limit)));
-    case Event::kExited:
-      return Ended();
-    case Event::kReadable:
-      break;
+  return AwaitAnswer(limit, answer);
+}
+
+absl::Status LocalDriverProcess::AwaitAnswer(absl::Duration limit, DriverAnswer& answer) {
+  const absl::Time begin = absl::Now();
+  absl::Time deadline = begin + limit;
+  absl::Time step = begin;
+  uint64_t steps = 0;
+  std::string doing;
+  for (;;) {
+    switch (Wait(socket_.get(), deadline - absl::Now())) {
+      case Event::kInterrupted:
+        return absl::CancelledError(absl::StrCat("call to driver process ", pid_, " interrupted"));
+      case Event::kTimeout:
+        if (doing.empty()) {
+          return absl::DeadlineExceededError(absl::StrCat(
+              "driver process ", pid_, " did not answer within ", absl::FormatDuration(limit)));
+        }
+        return absl::DeadlineExceededError(
+            absl::StrCat("driver process ", pid_, " did not get through within ",
+                         Rounded(absl::Now() - begin), ", and came no further for the last ",
+                         Rounded(absl::Now() - step), "; it says: ", doing, ". Try again"));
+      case Event::kExited:
+        return Ended();
+      case Event::kReadable:
+        break;
+    }
+    RETURN_IF_ERROR(Receive(answer));
+    if (!answer.response.has_progress()) return absl::OkStatus();
+    const absl::Time now = absl::Now();
+    if (doing.empty() || answer.response.progress().steps() > steps) step = now;
+    steps = answer.response.progress().steps();
+    doing = answer.response.progress().doing();
+    deadline = std::min(
+        {now + limit, step + std::max(limit, limits_.step), begin + std::max(limit, limits_.all)});
   }
+}
+
+absl::Status LocalDriverProcess::Receive(DriverAnswer& answer) {
   auto packet = ReceivePacket(socket_.get(), kReceiveLimit);
   if (absl::IsUnavailable(packet.status()) && WaitExit(kKillLimit)) return Ended();
   if (!packet.ok()) return packet.status();

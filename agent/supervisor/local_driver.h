@@ -21,7 +21,8 @@ inline constexpr int64_t kMaxDriverLogBytes = 1 << 20;  // of driver.log at a st
 
 class LocalDriverProcess : public DriverProcess {
  public:
-  LocalDriverProcess(Process process, int slot, std::string socket_path, std::string log_path);
+  LocalDriverProcess(Process process, int slot, std::string socket_path, std::string log_path,
+                     const ProgressLimits& limits = {});
 
   pid_t pid() const override { return pid_; }
   int slot() const override { return slot_; }
@@ -41,12 +42,16 @@ class LocalDriverProcess : public DriverProcess {
   absl::Status Exchange(const std::string& payload, const std::vector<int>& descriptors,
                         absl::Duration limit, DriverAnswer& answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(call_mutex_);
+  absl::Status AwaitAnswer(absl::Duration limit, DriverAnswer& answer)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(call_mutex_);
+  absl::Status Receive(DriverAnswer& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(call_mutex_);
   absl::Status Ended();
 
   const pid_t pid_;
   const int slot_;
   const std::string socket_path_;
   const std::string log_path_;
+  const ProgressLimits limits_;
   const Fd interrupt_;  // eventfd
 
   absl::Mutex call_mutex_;

@@ -2,6 +2,7 @@
 #include "agent/supervisor/local_driver.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -9,9 +10,11 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/paths/volume_paths.h"
 #include "agent/supervisor/driver_calls.h"
 #include "agent/supervisor/fake_drivers.h"
+#include "base/packet_socket.h"
 #include "gtest/gtest.h"
 
 namespace diskd::agent {
@@ -120,6 +123,78 @@ TEST_F(LocalDriverTest, Log_KeepsOutputAndIsRotatedAtTheLimit) {
   EXPECT_TRUE(std::filesystem::exists(log + ".1"));
   launcher().RemoveFiles(kVolume);
   EXPECT_FALSE(std::filesystem::exists(VolumeRunDir(run_dir_, kVolume)));
+}
+
+// A driver that tells of progress, every 20 ms, `times` times, and then answers.
+class OpeningDriver {
+ public:
+  OpeningDriver(const std::string& path, int times, bool advances)
+      : listener_(*ListenPacketSocket(path)),
+        thread_([this, times, advances] { Serve(times, advances); }) {}
+  ~OpeningDriver() { thread_.join(); }
+
+ private:
+  void Serve(int times, bool advances) {
+    const Fd client(accept(listener_.get(), nullptr, nullptr));
+    if (!ReceivePacket(client.get(), kSoon).ok()) return;
+    diskd::driver::v1::Response response;
+    for (int i = 0; i < times; ++i) {
+      response.mutable_progress()->set_steps(advances ? i : 5);
+      response.mutable_progress()->set_doing("store unreachable: no route");
+      if (!SendPacket(client.get(), response.SerializeAsString()).ok()) return;
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    response.mutable_open()->mutable_geometry()->set_size_bytes(4096);
+    (void)SendPacket(client.get(), response.SerializeAsString());
+  }
+  const Fd listener_;
+  std::thread thread_;
+};
+
+class OpenProgressTest : public LocalDriverTest {
+ protected:
+  std::unique_ptr<DriverProcess> MakeProcess(const ProgressLimits& limits) {
+    auto spawned = Process::Spawn({.argv = {"/bin/sleep", "1000"}});
+    EXPECT_TRUE(spawned.ok()) << spawned.status();
+    return std::make_unique<LocalDriverProcess>(*std::move(spawned), 0, path(), "", limits);
+  }
+  std::string path() const { return run_dir_ + "/control.sock"; }
+  static absl::Status Open(DriverProcess& process) {
+    diskd::driver::v1::Request request;
+    request.mutable_open();
+    const auto answer = process.Call(request, {}, kSilence);
+    if (answer.ok()) {
+      EXPECT_EQ(answer->response.open().geometry().size_bytes(), 4096u);
+    }
+    return answer.status();
+  }
+  static constexpr absl::Duration kSilence = absl::Milliseconds(500);
+};
+
+TEST_F(OpenProgressTest, ThatGoesOn_ProlongsTheLimit) {
+  auto process = MakeProcess({});
+  const OpeningDriver driver(path(), /*times=*/50, /*advances=*/true);
+  const absl::Status status = Open(*process);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_TRUE(process->Kill());
+}
+
+TEST_F(OpenProgressTest, ThatStandsStill_EndsAndSaysWhatItWaitsFor) {
+  auto process = MakeProcess({.step = kSilence});
+  const OpeningDriver driver(path(), /*times=*/10000, /*advances=*/false);
+  const absl::Status status = Open(*process);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_NE(status.message().find("store unreachable: no route"), absl::string_view::npos)
+      << status;
+  EXPECT_TRUE(process->Kill());
+}
+
+TEST_F(OpenProgressTest, ThatNeverArrives_EndsToo) {
+  auto process = MakeProcess({.all = kSilence});
+  const OpeningDriver driver(path(), /*times=*/10000, /*advances=*/true);
+  const absl::Status status = Open(*process);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_TRUE(process->Kill());
 }
 
 TEST_F(LocalDriverTest, MissingDriver_IsNamed) {

@@ -24,6 +24,8 @@ constexpr absl::Duration kCloseLimit = absl::Seconds(40);
 constexpr absl::Duration kHealthLimit = absl::Seconds(1);
 // I/O stands still meanwhile, and the agent gives a hand-over 5 s.
 constexpr absl::Duration kTakeOverLimit = absl::Seconds(4);
+// Of what an open is at, to the agent.
+constexpr absl::Duration kTellInterval = absl::Seconds(5);
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(1);
 constexpr uint32_t kOptimalIoBytes = 1 << 20;
 constexpr uint64_t kMiB = 1 << 20;
@@ -59,6 +61,12 @@ double SecondsOf(const std::optional<PostingStore::Outage>& outage) {
   return outage.has_value() ? absl::ToDoubleSeconds(absl::Now() - outage->since) : 0;
 }
 
+std::string Describe(const PostingStore::Outage& outage) {
+  const char* what =
+      absl::IsPermissionDenied(outage.reason) ? "the store refuses: " : "store unreachable: ";
+  return absl::StrCat(what, outage.reason.message());
+}
+
 absl::Status NoAnswer() {
   return absl::UnavailableError(
       absl::StrCat("the store does not answer within ", absl::FormatDuration(sdk::kFeatureLimit),
@@ -88,16 +96,28 @@ absl::StatusOr<sdk::Snapshot> FindSnapshot(const Head& head, const std::string& 
 
 absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::Open(const sdk::VolumeConfig& config,
                                                                  bool at_rest) {
+  return OpenOn(nullptr, config, at_rest, kTellInterval);
+}
+
+absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::OpenOn(std::unique_ptr<Store> store,
+                                                                   const sdk::VolumeConfig& config,
+                                                                   bool at_rest,
+                                                                   absl::Duration tell_interval) {
   umask(0);  // every mode is given where a file is made
   ASSIGN_OR_RETURN(ObjectVolume volume, ParseVolume(config));
   auto driver = std::make_unique<ServedVolume>(config.volume_id, std::move(volume), at_rest);
   driver->geometry_ = GeometryOf(config);
   ASSIGN_OR_RETURN(driver->thread_, EngineThread::Start());
-  ASSIGN_OR_RETURN(driver->store_, OpenStore(driver->volume_.store));
+  driver->store_ = std::move(store);
+  if (driver->store_ == nullptr) {
+    ASSIGN_OR_RETURN(driver->store_, OpenStore(driver->volume_.store));
+  }
   driver->posting_ = std::make_unique<PostingStore>(driver->store_.get(), driver->thread_.get());
   if (config.standby) return driver;
   RETURN_IF_ERROR(driver->OpenLog(config.successor));
-  RETURN_IF_ERROR(driver->OpenEngine(config.successor, absl::InfiniteDuration()));
+  RETURN_IF_ERROR(
+      driver->OpenEngine(config.successor, absl::InfiniteDuration(), tell_interval,
+                         [&config, &driver] { driver->TellOpening(config.tell_opening); }));
   // What HEAD says, not what the volume was created with: the two must be seen to differ.
   driver->geometry_.size_bytes = *driver->Ask<uint64_t>(
       absl::InfiniteDuration(),
@@ -127,29 +147,47 @@ absl::Status ServedVolume::OpenLog(bool successor) {
   return absl::OkStatus();
 }
 
-absl::Status ServedVolume::OpenEngine(bool successor, absl::Duration limit) {
+absl::Status ServedVolume::OpenEngine(bool successor, absl::Duration limit,
+                                      absl::Duration tell_interval,
+                                      const std::function<void()>& tell) {
   Options options = volume_.options;
   options.successor = successor;
   if (!at_rest_) cache_ = OpenCache(volume_, thread_.get());
   engine_ = std::make_unique<Engine>(
       Environment{posting_.get(), log_.get(), thread_.get(), cache_.get()}, volume_.id, options);
-  const auto opened =
-      Ask<absl::Status>(limit, [](Engine& engine, auto done) { engine.Open(std::move(done)); });
-  if (opened.has_value() && opened->ok()) return absl::OkStatus();
+  const auto answer =
+      Start<absl::Status>([](Engine& engine, auto done) { engine.Open(std::move(done)); });
+  const absl::Time deadline = absl::Now() + limit;
+  bool answered = false;
+  do {
+    answered = answer->done.WaitForNotificationWithTimeout(
+        std::min(tell_interval, deadline - absl::Now()));
+    if (!answered) tell();
+  } while (!answered && absl::Now() < deadline);
+  if (answered && answer->result.ok()) return absl::OkStatus();
   StopEngine();
-  if (!opened.has_value()) {
+  if (!answered) {
     return absl::UnavailableError(absl::StrCat(
         "volume ", volume_id_, ": the store does not answer within ", absl::FormatDuration(limit)));
   }
-  return absl::Status(opened->code(), absl::StrCat("volume ", volume_id_, ": ", opened->message()));
+  return absl::Status(answer->result.code(),
+                      absl::StrCat("volume ", volume_id_, ": ", answer->result.message()));
+}
+
+void ServedVolume::TellOpening(const sdk::VolumeConfig::TellOpening& tell) const {
+  if (tell == nullptr) return;
+  const uint64_t answers = posting_->answers();
+  const auto outage = posting_->outage();
+  tell(answers + log_->reads(),
+       outage.has_value() ? Describe(*outage)
+                          : absl::StrCat("the volume is recovered from the store, which has given ",
+                                         answers, " answers so far"));
 }
 
 std::optional<sdk::Trouble> ServedVolume::trouble() {
   const auto outage = posting_->outage();
   if (!outage.has_value()) return std::nullopt;
-  const char* what =
-      absl::IsPermissionDenied(outage->reason) ? "the store refuses: " : "store unreachable: ";
-  sdk::Trouble trouble{outage->since, absl::StrCat(what, outage->reason.message())};
+  sdk::Trouble trouble{outage->since, Describe(*outage)};
   if (engine_ == nullptr) return trouble;  // another process serves
   const auto stats =
       Ask<EngineStats>(kHealthLimit, [](Engine& engine, auto done) { done(engine.stats()); });
@@ -184,7 +222,7 @@ absl::Status ServedVolume::TakeOver() {
   } else {
     RETURN_IF_ERROR(LockLogFile(log_lock_.get(), volume_.log_path, kTakeOverLimit));
   }
-  RETURN_IF_ERROR(OpenEngine(/*successor=*/true, kTakeOverLimit));
+  RETURN_IF_ERROR(OpenEngine(/*successor=*/true, kTakeOverLimit, kTakeOverLimit, [] {}));
   const uint64_t size_bytes = *Ask<uint64_t>(
       absl::InfiniteDuration(),
       [](Engine& engine, auto done) { done(engine.head().size_blocks * kBlockBytes); });

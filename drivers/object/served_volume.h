@@ -6,6 +6,7 @@
 #define DISKD_DRIVERS_OBJECT_SERVED_VOLUME_H_
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,12 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   // will be served.
   static absl::StatusOr<std::unique_ptr<ServedVolume>> Open(const sdk::VolumeConfig& config,
                                                             bool at_rest);
+  // On a store of the caller's; nullptr: the one of the parameters. `tell_interval`: of
+  // VolumeConfig::tell_opening.
+  static absl::StatusOr<std::unique_ptr<ServedVolume>> OpenOn(std::unique_ptr<Store> store,
+                                                              const sdk::VolumeConfig& config,
+                                                              bool at_rest,
+                                                              absl::Duration tell_interval);
   ServedVolume(std::string volume_id, ObjectVolume volume, bool at_rest)
       : volume_id_(std::move(volume_id)), volume_(std::move(volume)), at_rest_(at_rest) {}
   // Uploads what is left, within a limit.
@@ -88,8 +95,12 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   absl::StatusOr<sdk::Snapshot> Find(const std::string& name);  // NOT_FOUND
   absl::Status OnlyAtRest(const char* what) const;
   absl::Status OpenLog(bool successor);
-  // UNAVAILABLE: not within `limit`; then there is no engine.
-  absl::Status OpenEngine(bool successor, absl::Duration limit);
+  // `tell`: every so often while it lasts. UNAVAILABLE: not within `limit`; then there is no
+  // engine.
+  absl::Status OpenEngine(bool successor, absl::Duration limit, absl::Duration tell_interval,
+                          const std::function<void()>& tell);
+  // What the opening is at.
+  void TellOpening(const sdk::VolumeConfig::TellOpening& tell) const;
   void StopEngine();
   void EndEngine(absl::Notification& gone);
 

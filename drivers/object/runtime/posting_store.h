@@ -57,6 +57,12 @@ class PostingStore final : public Store {
     store_->Delete(lane, name, Posted("delete", kWrites, std::move(done)));
   }
 
+  // Calls that the store has answered, so or so. Any thread.
+  uint64_t answers() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    return answers_;
+  }
+
   // Since when and why nothing comes of some calls. Any thread.
   struct Outage {
     absl::Time since;
@@ -128,6 +134,7 @@ class PostingStore final : public Store {
       calls.last_answer = absl::Now();
       if (answered) {
         calls.failing.reset();
+        ++answers_;
         return;
       }
       if (!calls.failing.has_value()) calls.failing = Outage{begin, status};
@@ -145,6 +152,7 @@ class PostingStore final : public Store {
   EngineThread* const thread_;
   mutable absl::Mutex mutex_;
   std::array<Calls, kKinds> calls_ ABSL_GUARDED_BY(mutex_);
+  uint64_t answers_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t failures_ = 0;
   absl::Duration quiet_until_;
 };

@@ -27,6 +27,7 @@ void UringLog::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
       },
       [this, offset, into, done = std::move(done)](int result) {
         if (Again(result)) return Read(offset, into, done);
+        ++reads_;
         const bool whole = result >= 0 && static_cast<size_t>(result) == into.size();
         done(whole ? absl::OkStatus() : Problem("read", result));
       });

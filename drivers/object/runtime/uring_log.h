@@ -4,6 +4,8 @@
 #ifndef DISKD_DRIVERS_OBJECT_RUNTIME_URING_LOG_H_
 #define DISKD_DRIVERS_OBJECT_RUNTIME_URING_LOG_H_
 
+#include <atomic>
+
 #include "base/fd.h"
 #include "drivers/object/env/log_device.h"
 #include "drivers/object/runtime/engine_thread.h"
@@ -21,6 +23,8 @@ class UringLog final : public LogDevice {
   void Write(uint64_t offset, absl::Span<const std::byte> from, Done done) override;
   void Flush(Done done) override;
 
+  uint64_t reads() const { return reads_; }  // that have ended. Any thread
+
  private:
   absl::Status Problem(const char* call, int result) const;
 
@@ -28,6 +32,7 @@ class UringLog final : public LogDevice {
   const Fd file_;
   const uint64_t size_bytes_;
   const char* const what_;
+  std::atomic<uint64_t> reads_ = 0;
 };
 
 }  // namespace diskd::object

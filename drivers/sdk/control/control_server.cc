@@ -36,6 +36,9 @@ bool ServeControlClient(int socket, ControlHandler& handler) {
   for (;;) {
     auto packet = ReceivePacket(socket, absl::InfiniteDuration());
     ControlReply reply;
+    reply.send_ahead = [socket](const driver::v1::Response& response) {
+      (void)SendPacket(socket, response.SerializeAsString());
+    };
     if (packet.ok()) {
       driver::v1::Request request;
       if (request.ParseFromString(packet->payload)) {

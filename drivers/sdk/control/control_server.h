@@ -4,6 +4,7 @@
 #ifndef DISKD_DRIVERS_SDK_CONTROL_CONTROL_SERVER_H_
 #define DISKD_DRIVERS_SDK_CONTROL_CONTROL_SERVER_H_
 
+#include <functional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -16,6 +17,8 @@ struct ControlReply {
   driver::v1::Response response;
   std::vector<int> fds;  // stay the handler's
   bool stop = false;     // the server ends once the reply is sent
+  // Sends something ahead of the reply; a client that is gone misses it. Null: nowhere to.
+  std::function<void(const driver::v1::Response&)> send_ahead;
 };
 
 class ControlHandler {

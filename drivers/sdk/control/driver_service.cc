@@ -39,7 +39,7 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
       if (status.ok()) response.mutable_deprovision();
       break;
     case driver::v1::Request::kOpen:
-      status = Open(request.open());
+      status = Open(request.open(), reply);
       if (status.ok()) *response.mutable_open()->mutable_geometry() = ToProto(geometry_);
       break;
     case driver::v1::Request::kServe:
@@ -112,7 +112,8 @@ absl::Status DriverService::Deprovision(const driver::v1::VolumeConfig& config) 
   return definition_.deprovision == nullptr ? absl::OkStatus() : definition_.deprovision(volume);
 }
 
-absl::Status DriverService::Open(const driver::v1::OpenRequest& request) {
+absl::Status DriverService::Open(const driver::v1::OpenRequest& request,
+                                 const ControlReply& reply) {
   ASSIGN_OR_RETURN(VolumeConfig volume, FromProto(request.config(), definition_));
   volume.standby = request.standby();
   volume.successor = request.successor();
@@ -120,7 +121,16 @@ absl::Status DriverService::Open(const driver::v1::OpenRequest& request) {
     return absl::FailedPreconditionError(
         absl::StrCat("volume ", config_.volume_id, " is open in this process already"));
   }
+  if (request.tell_progress() && reply.send_ahead != nullptr) {
+    volume.tell_opening = [&reply](uint64_t steps, const std::string& doing) {
+      driver::v1::Response response;
+      response.mutable_progress()->set_steps(steps);
+      response.mutable_progress()->set_doing(doing);
+      reply.send_ahead(response);
+    };
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver, definition_.open(volume));
+  volume.tell_opening = nullptr;
   const Geometry geometry = driver->geometry();
   RETURN_IF_ERROR(CheckGeometry(geometry));
   driver_ = std::move(driver);

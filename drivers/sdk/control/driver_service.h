@@ -35,7 +35,7 @@ class DriverService final : public ControlHandler {
  private:
   absl::Status Provision(const driver::v1::ProvisionRequest& request);
   absl::Status Deprovision(const driver::v1::VolumeConfig& config);
-  absl::Status Open(const driver::v1::OpenRequest& request);
+  absl::Status Open(const driver::v1::OpenRequest& request, const ControlReply& reply);
   absl::Status Feature(const driver::v1::FeatureRequest& request,
                        driver::v1::FeatureResponse& response);
   absl::Status Serve(const driver::v1::ServeRequest& request, std::vector<Fd> fds);

@@ -49,6 +49,7 @@ const DriverDefinition& TestDefinition() {
             return absl::OkStatus();
           },
       .open = [](const VolumeConfig& config) -> absl::StatusOr<std::unique_ptr<Driver>> {
+        if (config.tell_opening != nullptr) config.tell_opening(7, "waiting for a friend");
         return std::make_unique<CountedDriver>(config.size_bytes);
       },
   };
@@ -107,6 +108,25 @@ TEST_F(DriverServiceTest, Open_GivesTheGeometry) {
   EXPECT_EQ(Status().volume_id(), "v1");
   EXPECT_EQ(Status().driver_name(), "test");
   EXPECT_EQ(Status().serving(), driver::v1::TRANSPORT_UNSPECIFIED);
+}
+
+TEST_F(DriverServiceTest, Open_TellsItsProgressToWhoAsksForIt) {
+  Control request;
+  *request.mutable_open()->mutable_config() = config_;
+  request.mutable_open()->set_tell_progress(true);
+  std::vector<Response> ahead;
+  ControlReply reply;
+  reply.send_ahead = [&ahead](const Response& response) { ahead.push_back(response); };
+  service_.Handle(request, {}, reply);
+  EXPECT_TRUE(reply.response.has_open());
+  ASSERT_EQ(ahead.size(), 1u);
+  EXPECT_EQ(ahead[0].progress().steps(), 7u);
+  EXPECT_EQ(ahead[0].progress().doing(), "waiting for a friend");
+  DriverService other(TestDefinition());
+  request.mutable_open()->set_tell_progress(false);
+  other.Handle(request, {}, reply);
+  EXPECT_TRUE(reply.response.has_open());
+  EXPECT_EQ(ahead.size(), 1u);
 }
 
 TEST_F(DriverServiceTest, Ping_SaysWhatMakesEveryRequestFail) {
