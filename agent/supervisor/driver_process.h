@@ -25,9 +25,10 @@ struct DriverAnswer {
 };
 
 // Of calls whose driver tells that it is at work, where the limit of the call is not longer: so
-// long without a step, and so long in all.
+// long without a step, and so long in all. The first ends before the minute that a client waits
+// unless told otherwise, so that its user learns what the driver said.
 struct ProgressLimits {
-  absl::Duration step = absl::Minutes(1);
+  absl::Duration step = absl::Seconds(50);
   absl::Duration all = absl::Minutes(15);
 };
 

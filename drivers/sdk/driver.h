@@ -172,7 +172,7 @@ struct VolumeConfig {
   // Likewise. Must never reach a log, a status or a disk; the agent brings them again.
   std::map<std::string, std::string> secrets;
   // `open` only, in its thread, until it returns: tells the agent what an open that takes long is
-  // at. The agent ends one that tells nothing for 30 s, or no more `steps` than before for 60 s.
+  // at. The agent ends one that tells nothing for 30 s, or no more `steps` than before for 50 s.
   // May be null.
   using TellOpening = std::function<void(uint64_t steps, const std::string& doing)>;
   TellOpening tell_opening;
