@@ -116,9 +116,7 @@ inline CacheSegment TestCacheSegment() {
   return s;
 }
 
-inline Claim TestClaim() {
-  return {TestVolume(), {5, 0xabcdef}, {4, 9}, {2, 3}, {60'000, 30'000}};
-}
+inline Claim TestClaim() { return {TestVolume(), {5, 0xabcdef}, {4, 9}, {2, 3}, {60'000, 30'000}}; }
 
 inline Beat TestBeat(bool released) { return {TestVolume(), {5, 0xabcdef}, released, 77}; }
 
