@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "drivers/object/engine/lease_clock.h"
+#include "drivers/object/parameters.h"
 
 namespace diskd::object {
 namespace {
@@ -16,22 +17,12 @@ namespace {
 // What an open may take besides its waits for a lease.
 constexpr absl::Duration kOpenMargin = absl::Seconds(20);
 
-std::string Parameter(const sdk::VolumeConfig& config, const char* name) {
-  const auto it = config.parameters.find(name);
-  return it == config.parameters.end() ? std::string() : it->second;
-}
-
-absl::Status Wrong(const char* name, const std::string& value, const char* allowed) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("parameter ", name, "=", value, ": must be ", allowed));
-}
-
 }  // namespace
 
 absl::Status ParseFencing(const sdk::VolumeConfig& config, Options& options) {
   const std::string fencing = Parameter(config, "fencing");
   if (!fencing.empty() && fencing != "cas" && fencing != "lease") {
-    return Wrong("fencing", fencing, "cas or lease");
+    return WrongParameter("fencing", fencing, "cas or lease");
   }
   const bool lease = fencing == "lease";
   LeaseTimes& times = options.lease;
@@ -40,17 +31,17 @@ absl::Status ParseFencing(const sdk::VolumeConfig& config, Options& options) {
   for (const auto& [name, milliseconds] : both) {
     const std::string text = Parameter(config, name);
     if (text.empty()) continue;
-    if (!lease) return Wrong(name, text, "left out without fencing=lease");
+    if (!lease) return WrongParameter(name, text, "left out without fencing=lease");
     uint32_t seconds = 0;
     if (!absl::SimpleAtoi(text, &seconds) || seconds < kMinLeaseMs / 1000 ||
         seconds > kMaxLeaseMs / 1000) {
-      return Wrong(name, text, "a number of seconds from 1 to 3600");
+      return WrongParameter(name, text, "a number of seconds from 1 to 3600");
     }
     *milliseconds = seconds * 1000;
   }
   const std::string limit = Parameter(config, "open_limit_s");
   if (!lease && !limit.empty()) {
-    return Wrong("open_limit_s", limit, "left out without fencing=lease");
+    return WrongParameter("open_limit_s", limit, "left out without fencing=lease");
   }
   if (!lease) return absl::OkStatus();
   // The agent gives an open no more than that.

@@ -28,6 +28,7 @@
 #include "drivers/object/format/claim.h"
 #include "drivers/object/format/head.h"
 #include "drivers/object/offline_volumes.h"
+#include "drivers/object/parameters.h"
 #include "drivers/object/runtime/log_file.h"
 #include "drivers/object/served_volume.h"
 #include "drivers/object/store/blocking.h"
@@ -46,16 +47,6 @@ constexpr uint8_t kFanoutBits = 8;
 // Of calls that must have an end; an open volume's engine never gives up.
 constexpr int kTries = 5;
 constexpr absl::Duration kPause = absl::Milliseconds(500);
-
-std::string Parameter(const sdk::VolumeConfig& config, const char* name) {
-  const auto it = config.parameters.find(name);
-  return it == config.parameters.end() ? std::string() : it->second;
-}
-
-absl::Status Wrong(const char* name, const std::string& value, const char* allowed) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("parameter ", name, "=", value, ": must be ", allowed));
-}
 
 std::optional<Uuid> ParseUuid(const std::string& text) {
   Uuid id;
@@ -79,19 +70,20 @@ absl::StatusOr<Uuid> VolumeUuid(const sdk::VolumeConfig& config) {
     return id;
   }
   const std::optional<Uuid> parsed = ParseUuid(given);
-  if (!parsed.has_value()) return Wrong("volume", given, "32 hexadecimal digits");
+  if (!parsed.has_value()) return WrongParameter("volume", given, "32 hexadecimal digits");
   return *parsed;
 }
 
 absl::Status ParseLog(const sdk::VolumeConfig& config, ObjectVolume& volume) {
   const std::string folder = Parameter(config, "log_dir");
-  if (!folder.empty() && folder[0] != '/') return Wrong("log_dir", folder, "an absolute path");
+  if (!folder.empty() && folder[0] != '/')
+    return WrongParameter("log_dir", folder, "an absolute path");
   volume.log_path = folder.empty() ? absl::StrCat(config.state_dir, "/object.log")
                                    : absl::StrCat(folder, "/diskd-", config.volume_id, ".log");
   uint64_t mib = kDefaultLogMib;
   const std::string size = Parameter(config, "log_mib");
   if (!size.empty() && (!absl::SimpleAtoi(size, &mib) || mib < kMinLogMib || mib > kMaxLogMib)) {
-    return Wrong("log_mib", size, "a number from 16 to 1024");
+    return WrongParameter("log_mib", size, "a number from 16 to 1024");
   }
   volume.log_bytes = mib << 20;
   return absl::OkStatus();
@@ -103,7 +95,7 @@ absl::Status ParseCache(const sdk::VolumeConfig& config, ObjectVolume& volume) {
   const std::string size = Parameter(config, "cache_mib");
   if (!size.empty() &&
       (!absl::SimpleAtoi(size, &mib) || mib > kMaxCacheMib || (mib != 0 && mib < kMinCacheMib))) {
-    return Wrong("cache_mib", size, "0 or a number from 16 to 4096");
+    return WrongParameter("cache_mib", size, "0 or a number from 16 to 4096");
   }
   volume.cache_bytes = mib << 20;
   return absl::OkStatus();
@@ -247,14 +239,14 @@ absl::StatusOr<ObjectVolume> ParseAllButKey(const sdk::VolumeConfig& config) {
   if (durability == "remote") {
     volume.options.durability = Durability::kRemote;
   } else if (!durability.empty() && durability != "local") {
-    return Wrong("durability", durability, "local or remote");
+    return WrongParameter("durability", durability, "local or remote");
   }
   RETURN_IF_ERROR(ParseFencing(config, volume.options));
   volume.store.gate = volume.options.gate;
   const std::string existing = Parameter(config, "existing");
   volume.use_existing = existing == "use";
   if (!existing.empty() && existing != "use" && existing != "refuse") {
-    return Wrong("existing", existing, "use or refuse");
+    return WrongParameter("existing", existing, "use or refuse");
   }
   return volume;
 }
@@ -313,7 +305,8 @@ absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfi
                          const std::string& snapshot) {
   ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
   ASSIGN_OR_RETURN(const ObjectVolume parent, ParseVolume(source));
-  if (volume.use_existing) return Wrong("existing", "use", "left out: a clone is a new volume");
+  if (volume.use_existing)
+    return WrongParameter("existing", "use", "left out: a clone is a new volume");
   if (volume.options.fencing != Fencing::kCas || parent.options.fencing != Fencing::kCas) {
     return absl::UnimplementedError("a volume with fencing=lease can't be cloned");
   }

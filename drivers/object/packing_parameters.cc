@@ -17,6 +17,7 @@
 #include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/status_macros.h"
+#include "drivers/object/parameters.h"
 
 namespace diskd::object {
 namespace {
@@ -24,11 +25,6 @@ namespace {
 constexpr int kDefaultLevel = 3;
 constexpr int kMaxLevel = 19;  // above it, each volume would need hundreds of MiB
 constexpr size_t kMaxKeyFileBytes = 4096;
-
-std::string Parameter(const sdk::VolumeConfig& config, const char* name) {
-  const auto it = config.parameters.find(name);
-  return it == config.parameters.end() ? std::string() : it->second;
-}
 
 absl::StatusOr<int> ParseLevel(const std::string& text) {
   absl::string_view rest = text;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "drivers/object/sim/node.h"
+#include "drivers/object/sim/wait.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -42,15 +43,7 @@ class LeaseTest : public testing::Test {
   ~LeaseTest() override { EXPECT_EQ(store_.ignored_conditions, 0u); }
 
   absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {
-    absl::Status result = absl::InternalError("it never ends");
-    bool ended = false;
-    start([&](absl::Status status) {
-      result = std::move(status);
-      ended = true;
-    });
-    while (!ended && scheduler_.RunOne()) {
-    }
-    return result;
+    return WaitOn(scheduler_, start);
   }
   std::unique_ptr<Node> NewNode(std::shared_ptr<SimDisk> disk = nullptr,
                                 const Options& options = Leased()) {
