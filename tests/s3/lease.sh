@@ -3,40 +3,11 @@
 # fencing=lease on OpenStack Swift, with a short lease. Two agents, one volume: while its owner goes on
 # the other one is refused; an owner that was stopped (SIGSTOP) loses it, and when it goes on it answers
 # nothing and changes nothing; an orderly detach lets the next one in sooner; a killed driver comes back.
-. "$(readlink -f "$(dirname "$0")")/volume_lib.sh"
+. "$(readlink -f "$(dirname "$0")")/two_nodes.sh"
 ID=00112233445566778899aabbccddee01
 LEASE_S=6 LATE_S=3 OPEN_S=60
 FENCED_LIMIT_S=30
 
-AGENTS=("" "")
-on() { # NODE COMMAND...
-  local node=$1 result=0
-  shift
-  RUN=$WORK/$node/run
-  "$@" || result=$?
-  return $result
-}
-diskctl() { "$DISKD_BIN_DIR/diskctl" --socket "$RUN/diskd.sock" "$@"; }
-start_node() { # NODE
-  mkdir -p "$WORK/$1/state" "$WORK/$1/run"
-  setsid "$DISKD_BIN_DIR/diskd" --state-dir "$WORK/$1/state" --run-dir "$WORK/$1/run" \
-    --driver-dir "$DISKD_BIN_DIR/drivers" >>"$WORK/agent.log" 2>&1 </dev/null &
-  AGENTS[$1]=$!
-  on "$1" wait_for "$START_LIMIT_S" diskctl ls || fail "agent $1 does not answer"
-}
-on_cleanup() {
-  local node
-  kill -CONT "${AGENTS[@]}" 2>/dev/null
-  for node in 0 1; do
-    RUN=$WORK/$node/run
-    for volume in $(timeout 10 "$DISKD_BIN_DIR/diskctl" --socket "$RUN/diskd.sock" --quiet ls); do
-      timeout 60 "$DISKD_BIN_DIR/diskctl" --socket "$RUN/diskd.sock" detach --force "$volume"
-    done
-    [ -z "${AGENTS[node]}" ] || kill -TERM "${AGENTS[node]}"
-    [ -z "${AGENTS[node]}" ] || wait "${AGENTS[node]}"
-  done >/dev/null 2>&1
-  s3_stop
-}
 leased() { # NAME [options]
   create_volume "$1" 64MiB --param volume=$ID --param fencing=lease --param lease_s=$LEASE_S \
     --param late_s=$LATE_S --param open_limit_s=$OPEN_S "${@:2}"

@@ -3,41 +3,12 @@
 # A second agent (its own state, the same store) takes a mounted volume over while the first one still
 # writes to it, ROUNDS times. The first one's driver stops with a state that `diskctl ls` shows; what it
 # goes on writing, at once and with requests that were held up, changes nothing.
-. "$(readlink -f "$(dirname "$0")")/volume_lib.sh"
+. "$(readlink -f "$(dirname "$0")")/two_nodes.sh"
 ROUNDS=${ROUNDS:-2}
 ID=00112233445566778899aabbccddeeff
 MOUNT=$WORK/mnt/disk
 FENCED_LIMIT_S=30
 
-# Two nodes: `on 0 COMMAND...` runs with the first one's agent.
-AGENTS=("" "")
-on() {
-  local node=$1 result=0
-  shift
-  RUN=$WORK/$node/run
-  "$@" || result=$?
-  return $result
-}
-diskctl() { "$DISKD_BIN_DIR/diskctl" --socket "$RUN/diskd.sock" "$@"; }
-start_node() { # NODE
-  mkdir -p "$WORK/$1/state" "$WORK/$1/run"
-  setsid "$DISKD_BIN_DIR/diskd" --state-dir "$WORK/$1/state" --run-dir "$WORK/$1/run" \
-    --driver-dir "$DISKD_BIN_DIR/drivers" >>"$WORK/agent.log" 2>&1 </dev/null &
-  AGENTS[$1]=$!
-  on "$1" wait_for "$START_LIMIT_S" diskctl ls || fail "agent $1 does not answer"
-}
-on_cleanup() {
-  local node
-  for node in 0 1; do
-    RUN=$WORK/$node/run
-    for volume in $(timeout 10 "$DISKD_BIN_DIR/diskctl" --socket "$RUN/diskd.sock" --quiet ls); do
-      timeout 60 "$DISKD_BIN_DIR/diskctl" --socket "$RUN/diskd.sock" detach --force "$volume"
-    done
-    [ -z "${AGENTS[node]}" ] || kill -TERM "${AGENTS[node]}"
-    [ -z "${AGENTS[node]}" ] || wait "${AGENTS[node]}"
-  done >/dev/null 2>&1
-  s3_stop
-}
 fenced() { diskctl ls | grep -q "failed: .*another node has taken the volume over"; }
 
 open_server
