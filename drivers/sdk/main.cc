@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "base/log.h"
 #include "drivers/sdk/control/control_server.h"
 #include "drivers/sdk/control/convert.h"
@@ -50,6 +51,8 @@ int Describe(const DriverDefinition& definition) {
 
 int Serve(const DriverDefinition& definition, int control_fd, const std::string& log_level) {
   InitLog(absl::StrCat("diskd-driver-", definition.name), log_level);
+  // Distributions build abseil with it, and each lock pays.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // A client that goes away is an error of one send, not the end of a disk.
   signal(SIGPIPE, SIG_IGN);
   const absl::Status sandboxed = EnterSandbox();
