@@ -3,10 +3,12 @@
 // From the log to the store: objects are cut from consecutive records, stored in parallel, and
 // count only as a gap-free run. Everything the store shows is a prefix of what was written.
 #include <algorithm>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/batch.h"
 #include "drivers/object/engine/engine.h"
+#include "drivers/object/engine/log_gather.h"
 #include "drivers/object/engine/packer.h"
 #include "drivers/object/format/crc32c.h"
 
@@ -15,7 +17,7 @@ namespace {
 
 // 1/this of a checkpoint's objects may be cut while the one before is made.
 constexpr int kCutBesidePart = 2;
-// Of an object being made, before others have their turn.
+// Of an object, into the read cache.
 constexpr size_t kBlocksPerTurn = 64;
 // Operations in one object. Each makes at most two extents, for which three quarters of a header
 // are enough; the rest is for the checksums of the data.
@@ -133,16 +135,20 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
   return batch;
 }
 
+// Behind what is in the body.
 Task<absl::Status> Engine::FillBody(const Batch& batch, std::string& body) {
-  AlignedBuffer buffer(kBlocksPerTurn);
-  for (size_t at = 0; at < batch.sources.size();) {
-    const absl::StatusOr<size_t> run = co_await ReadSources(batch, at, buffer);
-    if (!run.ok()) co_return run.status();
-    body.append(reinterpret_cast<const char*>(buffer.block(0)), *run * kBlockBytes);
-    if (at / kBlocksPerTurn != (at + *run) / kBlocksPerTurn) {
-      co_await Sleep(environment_.scheduler, absl::ZeroDuration());
+  const size_t begin = body.size();
+  body.resize(begin + batch.sources.size() * kBlockBytes);
+  for (LogGather gather(&log_, &batch.sources); !gather.done();) {
+    CO_RETURN_IF_ERROR(co_await gather.Next());
+    for (const auto& [index, block] : gather.found()) {
+      if (Crc32c(block, kBlockBytes) != batch.sources[index].crc &&
+          options_.sabotage != Sabotage::kNoCrcCheck) {
+        co_return absl::DataLossError("a block of the write log is damaged before its upload");
+      }
+      memcpy(body.data() + begin + index * kBlockBytes, block, kBlockBytes);
     }
-    at += *run;
+    co_await Sleep(environment_.scheduler, absl::ZeroDuration());
   }
   co_return absl::OkStatus();
 }

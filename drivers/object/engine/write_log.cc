@@ -345,18 +345,27 @@ const LogRecord* WriteLog::Find(uint64_t lsn) const {
   return &records_[lsn - records_.front().lsn];
 }
 
-Task<absl::Status> WriteLog::Read(uint64_t position, uint64_t blocks, std::byte* into) {
-  auto behind = std::upper_bound(
+// False: not all of it is in memory.
+bool WriteLog::CopyRetained(uint64_t position, uint64_t blocks, std::byte* into) const {
+  auto record = std::upper_bound(
       records_.begin(), records_.end(), position,
-      [](uint64_t wanted, const LogRecord& record) { return wanted < record.position; });
-  if (behind != records_.begin()) {
-    const LogRecord& record = *std::prev(behind);
-    if (record.memory != nullptr && position + blocks <= record.position + record.blocks) {
-      memcpy(into, record.memory + (position - record.position) * kBlockBytes,
-             blocks * kBlockBytes);
-      co_return absl::OkStatus();
-    }
+      [](uint64_t wanted, const LogRecord& behind) { return wanted < behind.position; });
+  if (record != records_.begin()) --record;
+  for (; blocks > 0; ++record) {
+    if (record == records_.end() || record->memory == nullptr) return false;
+    const uint64_t end = record->position + record->blocks;
+    if (position < record->position || position >= end) return false;
+    const uint64_t run = std::min(blocks, end - position);
+    memcpy(into, record->memory + (position - record->position) * kBlockBytes, run * kBlockBytes);
+    position += run;
+    blocks -= run;
+    into += run * kBlockBytes;
   }
+  return true;
+}
+
+Task<absl::Status> WriteLog::Read(uint64_t position, uint64_t blocks, std::byte* into) {
+  if (CopyRetained(position, blocks, into)) co_return absl::OkStatus();
   Completion<absl::Status> done;
   device_->Read(ByteOffset(position), {into, blocks * kBlockBytes}, done.Callback());
   co_return co_await done;

@@ -95,8 +95,8 @@ class WriteLog {
   // Ends everything with this status.
   void Fail(const absl::Status& status);
 
-  // Reads data blocks from one position on, without crossing a record's end; checks nothing. The
-  // memory is block-aligned.
+  // Reads blocks of written records from one position on, without crossing the ring's end; checks
+  // nothing. The memory is block-aligned.
   Task<absl::Status> Read(uint64_t position, uint64_t blocks, std::byte* into);
 
   // nullptr: no such record (any more).
@@ -135,6 +135,7 @@ class WriteLog {
   void AnswerWritten();
   std::byte* TakeMemory(uint64_t blocks);
   bool ForgetOldest();
+  bool CopyRetained(uint64_t position, uint64_t blocks, std::byte* into) const;
   void StartFlush();
   void AnswerFlushed();
   void MaybeAdvance();

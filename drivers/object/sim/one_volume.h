@@ -19,9 +19,8 @@ class OneVolume : public testing::Test {
   void Open(uint64_t blocks, uint64_t log_blocks, const Options& options) {
     Operator process(&scheduler_, &store_, options);
     ASSERT_TRUE(Wait([&](auto done) { process.volumes().Create(volume_, blocks, done); }).ok());
-    node_ = std::make_unique<Node>(&scheduler_, &store_,
-                                   std::make_shared<SimDisk>(&scheduler_, log_blocks), nullptr,
-                                   volume_, options);
+    disk_ = std::make_shared<SimDisk>(&scheduler_, log_blocks);
+    node_ = std::make_unique<Node>(&scheduler_, &store_, disk_, nullptr, volume_, options);
     ASSERT_TRUE(Wait([&](auto done) { engine().Open(done); }).ok());
   }
   Engine& engine() { return node_->engine(); }
@@ -52,6 +51,7 @@ class OneVolume : public testing::Test {
 
   SimScheduler scheduler_{1};
   SimStore store_{&scheduler_};
+  std::shared_ptr<SimDisk> disk_;  // of the log
   std::unique_ptr<Node> node_;
 
  private:

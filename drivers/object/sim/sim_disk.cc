@@ -18,6 +18,7 @@ SimDisk::SimDisk(SimScheduler* scheduler, uint64_t blocks, size_t cached_writes)
       durable_(blocks * 4096) {}
 
 void SimDisk::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
+  ++reads_;
   scheduler_->After(scheduler_->Micros(20, 200),
                     [=, this, power = std::weak_ptr<const bool>(power_)] {
                       if (power.expired()) return;

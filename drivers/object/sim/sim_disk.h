@@ -30,6 +30,7 @@ class SimDisk final : public LogDevice {
   // One bit, in what was written.
   void FlipABit();
   bool idle() const { return in_flight_.empty(); }
+  uint64_t reads() const { return reads_; }  // calls
 
  private:
   struct Pending {
@@ -47,6 +48,7 @@ class SimDisk final : public LogDevice {
   std::deque<Pending> in_flight_;
   std::deque<Pending> unflushed_;  // done, in the order of completion
   uint64_t next_id_ = 0;
+  uint64_t reads_ = 0;
   // Another one after a power cut: events from before it are void, as are those of a lost disk.
   std::shared_ptr<const bool> power_ = std::make_shared<const bool>(true);
 };

@@ -15,7 +15,7 @@ constexpr uint64_t kLogBlocks = 2048;
 
 class UploadTest : public OneVolume {
  protected:
-  void SetUp() override { Open(kBlocks, kLogBlocks, Options{}); }
+  void SetUp() override { Open(kBlocks, kLogBlocks, options_); }
   void Write(Lba lba) {
     AlignedBuffer buffer(1);
     ASSERT_TRUE(Wait([&](auto done) {
@@ -33,6 +33,13 @@ class UploadTest : public OneVolume {
     }
     return engine().stats().uploaded_sequence;
   }
+
+  Options options_;
+};
+
+class UploadFromDiskTest : public UploadTest {
+ protected:
+  UploadFromDiskTest() { options_.retained_log_bytes = 0; }
 };
 
 TEST_F(UploadTest, ObjectThatIsDue_EndsAtAFlush_TheRestFollowsWhenItIsDue) {
@@ -68,6 +75,15 @@ TEST_F(UploadTest, WhatASnapshotNeeds_IsUploadedWhetherFlushedOrNot) {
                 engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
               }).ok());
   EXPECT_EQ(engine().stats().uploaded_sequence, 2u);
+}
+
+// They lie side by side in the log, though not on the volume.
+TEST_F(UploadFromDiskTest, WritesAtRandom_AreReadBackManyAtATime) {
+  uint64_t next = 0;
+  const uint64_t before = disk_->reads();
+  WriteMany(kBlocks, 1, [&] { return next++ * 37 % kBlocks; });
+  EXPECT_EQ(UploadedAfter(kBlocks - 1), kBlocks);
+  EXPECT_LE(disk_->reads() - before, kBlocks / 16);
 }
 
 }  // namespace
