@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One queue of an object volume: hands requests to the engine's thread in batches and brings the
-// answers back to its own.
+// answers back to its own. Requests that come one at a time are served on the queue's thread.
 #ifndef DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
 #define DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -22,10 +23,12 @@
 
 namespace diskd::object {
 
-// Of all queues of a volume, since its open.
-struct Traffic {
-  std::atomic<uint64_t> read_bytes = 0;
+// Of all queues of a volume.
+struct VolumeLoad {
+  std::atomic<uint64_t> read_bytes = 0;  // since its open
   std::atomic<uint64_t> written_bytes = 0;
+  std::atomic<uint64_t> unanswered = 0;     // requests
+  std::atomic<uint64_t> lone_requests = 0;  // in a row, that met no other one
 };
 
 class ObjectQueue final : public sdk::Queue {
@@ -33,7 +36,7 @@ class ObjectQueue final : public sdk::Queue {
   // All outlive the queue; `io` has been started. The engine is there before the first request.
   static absl::StatusOr<std::unique_ptr<ObjectQueue>> Open(EngineThread* thread,
                                                            const std::unique_ptr<Engine>* engine,
-                                                           Traffic* traffic, sdk::QueueIo* io);
+                                                           VolumeLoad* load, sdk::QueueIo* io);
 
   void Submit(sdk::Request& request) override;
   void CommitBatch() override;
@@ -44,8 +47,9 @@ class ObjectQueue final : public sdk::Queue {
     Fd wake;  // eventfd
     absl::Mutex mutex;
     std::vector<std::pair<sdk::Request*, int>> answers ABSL_GUARDED_BY(mutex);
+    bool awake ABSL_GUARDED_BY(mutex) = false;  // the queue will look at them anyway
     void Add(sdk::Request* request, int error);
-    // Says what fails, now and then. On the engine's thread.
+    // Says what fails, now and then. In a turn of the engine.
     void Note(const sdk::Request& request, const absl::Status& status);
     uint64_t failures = 0;
     absl::Time quiet_until = absl::InfinitePast();
@@ -54,15 +58,19 @@ class ObjectQueue final : public sdk::Queue {
     ObjectQueue* queue = nullptr;
   };
 
-  ObjectQueue(EngineThread* thread, const std::unique_ptr<Engine>* engine, Traffic* traffic,
+  ObjectQueue(EngineThread* thread, const std::unique_ptr<Engine>* engine, VolumeLoad* load,
               sdk::QueueIo* io)
-      : thread_(thread), engine_(engine), traffic_(traffic), io_(io) {}
+      : thread_(thread), engine_(engine), load_(load), io_(io) {}
   void ArmWake();
+  void OnWake();
   void Deliver();
+  bool ComesAlone();
+  // On this thread, with the answers there are. False: the engine is at work elsewhere.
+  bool ServeHere(absl::FunctionRef<void()> submit);
 
   EngineThread* const thread_;
   const std::unique_ptr<Engine>* const engine_;
-  Traffic* const traffic_;
+  VolumeLoad* const load_;
   sdk::QueueIo* const io_;
   const std::shared_ptr<Outbox> outbox_ = std::make_shared<Outbox>();
   std::vector<sdk::Request*> batch_;

@@ -271,7 +271,7 @@ void ServedVolume::EndEngine(absl::Notification& gone) {
 
 absl::StatusOr<std::unique_ptr<sdk::Queue>> ServedVolume::OpenQueue(int, sdk::QueueIo& io) {
   RETURN_IF_ERROR(io.Start());
-  return ObjectQueue::Open(thread_.get(), &engine_, &traffic_, &io);
+  return ObjectQueue::Open(thread_.get(), &engine_, &load_, &io);
 }
 
 absl::Status ServedVolume::health() {
@@ -358,8 +358,8 @@ absl::Status ServedVolume::Resize(uint64_t size_bytes) {
 absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
   const EngineStats stats = *Ask<EngineStats>(
       absl::InfiniteDuration(), [](Engine& engine, auto done) { done(engine.stats()); });
-  const auto written = static_cast<double>(traffic_.written_bytes);
-  const auto read = static_cast<double>(traffic_.read_bytes);
+  const auto written = static_cast<double>(load_.written_bytes);
+  const auto read = static_cast<double>(load_.read_bytes);
   const auto hits = static_cast<double>(stats.cache.hits);
   const auto looked_up = hits + static_cast<double>(stats.cache.misses);
   const auto stored = static_cast<double>(stats.store.put_bytes);

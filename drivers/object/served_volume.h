@@ -108,7 +108,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   const ObjectVolume volume_;
   const bool at_rest_;
   sdk::Geometry geometry_;
-  Traffic traffic_;
+  VolumeLoad load_;
   // By name: those whose callers have given up. Control thread.
   std::map<std::string, std::shared_ptr<SnapshotAnswer>> creating_;
   // In the order of dependence. The store ends before the thread that its answers are posted to.

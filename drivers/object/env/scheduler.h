@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Time, order and randomness of the engine. Everything the engine does happens in functions that
-// its Scheduler runs, one at a time, on one thread: the queue's in the driver, the test's in the
-// simulation, where all of it follows from one seed.
+// its Scheduler runs, one at a time: in the driver on a thread of the engine or, in its place, on
+// one of a queue; in the simulation on the test's, where all of it follows from one seed. "The
+// engine's thread" is the one that has the turn.
 #ifndef DISKD_DRIVERS_OBJECT_ENV_SCHEDULER_H_
 #define DISKD_DRIVERS_OBJECT_ENV_SCHEDULER_H_
 

@@ -20,9 +20,9 @@ namespace {
 
 constexpr unsigned kRingEntries = 256;
 constexpr size_t kRandomWords = 32;
-// So many timers run before the ring is looked at again.
-constexpr int kTimersPerTurn = 1024;
 constexpr absl::Duration kLongestWait = absl::Seconds(60);
+// In one turn: a write, its flush, and each of them interrupted once.
+constexpr int kLoneOperations = 4;
 
 }  // namespace
 
@@ -48,6 +48,15 @@ EngineThread::~EngineThread() {
   io_uring_queue_exit(&ring_);
 }
 
+void EngineThread::Wake() {
+  const uint64_t one = 1;
+  ssize_t written;
+  do {
+    written = write(wake_.get(), &one, sizeof one);
+  } while (written < 0 && errno == EINTR);
+  sdk::Check(written == sizeof one, "the engine's eventfd does not take a wake-up");
+}
+
 void EngineThread::Post(std::function<void()> fn) {
   bool first = false;
   {
@@ -55,13 +64,21 @@ void EngineThread::Post(std::function<void()> fn) {
     first = posted_.empty();
     posted_.push_back(std::move(fn));
   }
-  if (!first) return;
-  const uint64_t one = 1;
-  ssize_t written;
-  do {
-    written = write(wake_.get(), &one, sizeof one);
-  } while (written < 0 && errno == EINTR);
-  sdk::Check(written == sizeof one, "the engine's eventfd does not take a wake-up");
+  if (first) Wake();
+}
+
+bool EngineThread::TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer) {
+  if (!turn_.TryLock()) return false;
+  RunPosted();
+  fn();
+  RunLoneOperations();
+  answer();
+  RunTimers();
+  const bool wake = !started_.empty() || NextTimer() < awake_at_;
+  if (wake) awake_at_ = absl::ZeroDuration();  // it is on its way
+  turn_.Unlock();
+  if (wake) Wake();
+  return true;
 }
 
 // A lease goes on while the machine is suspended.
@@ -83,39 +100,9 @@ uint64_t EngineThread::Random() {
   return value;
 }
 
-io_uring_sqe* EngineThread::FreeEntry() {
-  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-  while (sqe == nullptr) {
-    const int result = io_uring_submit(&ring_);
-    sdk::Check(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY,
-               "io_uring_enter failed");
-    sqe = io_uring_get_sqe(&ring_);
-  }
-  return sqe;
-}
-
-void EngineThread::StartOperation(const std::function<void(io_uring_sqe*)>& prepare,
-                                  std::function<void(int result)> done) {
-  io_uring_sqe* sqe = FreeEntry();
-  prepare(sqe);
-  io_uring_sqe_set_data(sqe, new Operation{std::move(done)});
+void EngineThread::StartOperation(FileOperation operation) {
+  started_.push_back(std::move(operation));
   ++in_flight_;
-}
-
-void EngineThread::ArmWake() {
-  io_uring_sqe* sqe = FreeEntry();
-  io_uring_prep_read(sqe, wake_.get(), &wake_value_, sizeof wake_value_, 0);
-  io_uring_sqe_set_data(sqe, nullptr);
-}
-
-void EngineThread::Run() {
-  pthread_setname_np(pthread_self(), "engine");
-  ArmWake();
-  while (!stopping_ || in_flight_ > 0) {
-    RunPosted();
-    RunTimers();
-    Wait();
-  }
 }
 
 void EngineThread::RunPosted() {
@@ -127,40 +114,107 @@ void EngineThread::RunPosted() {
   for (auto& fn : posted) fn();
 }
 
+// Those that are due now. What they add has its turn when others had theirs.
 void EngineThread::RunTimers() {
-  for (int i = 0; i < kTimersPerTurn && !timers_.empty() && timers_.top().at <= Now(); ++i) {
+  const uint64_t end = next_order_;
+  const absl::Duration now = Now();
+  while (!timers_.empty() && timers_.top().at <= now && timers_.top().order < end) {
     auto fn = std::move(const_cast<Timer&>(timers_.top()).fn);
     timers_.pop();
     fn();
   }
 }
 
-void EngineThread::Wait() {
-  absl::Duration wait = kLongestWait;
-  if (!timers_.empty()) {
-    wait = std::clamp(timers_.top().at - Now(), absl::ZeroDuration(), kLongestWait);
+void EngineThread::RunLoneOperations() {
+  for (int i = 0; i < kLoneOperations && started_.size() == 1 && in_flight_ == 1; ++i) {
+    FileOperation operation = std::move(started_.back());
+    started_.pop_back();
+    Finish(operation, operation.Perform());
   }
-  if (stopping_ && in_flight_ == 0) return;
+}
+
+void EngineThread::Finish(FileOperation& operation, int result) {
+  --in_flight_;
+  operation.done(result);
+}
+
+absl::Duration EngineThread::NextTimer() const {
+  return timers_.empty() ? absl::InfiniteDuration() : timers_.top().at;
+}
+
+void EngineThread::Run() {
+  pthread_setname_np(pthread_self(), "engine");
+  ArmWake();
+  for (;;) {
+    absl::Duration until;
+    {
+      const absl::MutexLock turn(&turn_);
+      Reap();
+      RunPosted();
+      RunTimers();
+      if (stopping_ && in_flight_ == 0) return;
+      SubmitStarted();
+      awake_at_ = until = std::min(NextTimer(), Now() + kLongestWait);
+    }
+    Wait(until);
+  }
+}
+
+void EngineThread::SubmitStarted() {
+  for (FileOperation& operation : started_) {
+    io_uring_sqe* sqe = FreeEntry();
+    operation.Prepare(sqe);
+    io_uring_sqe_set_data(sqe, new FileOperation(std::move(operation)));
+  }
+  started_.clear();
+  SubmitRing();
+}
+
+void EngineThread::SubmitRing() {
+  const int result = io_uring_submit(&ring_);
+  sdk::Check(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY,
+             "io_uring_enter failed");
+}
+
+io_uring_sqe* EngineThread::FreeEntry() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  while (sqe == nullptr) {
+    SubmitRing();
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void EngineThread::ArmWake() {
+  io_uring_sqe* sqe = FreeEntry();
+  io_uring_prep_read(sqe, wake_.get(), &wake_value_, sizeof wake_value_, 0);
+  io_uring_sqe_set_data(sqe, nullptr);
+}
+
+void EngineThread::Wait(absl::Duration until) {
+  const absl::Duration wait = until - Now();
+  if (wait <= absl::ZeroDuration()) return;
   __kernel_timespec timeout{absl::ToInt64Seconds(wait),
                             absl::ToInt64Nanoseconds(wait % absl::Seconds(1))};
   io_uring_cqe* cqe = nullptr;
-  const int result = wait == absl::ZeroDuration()
-                         ? io_uring_submit(&ring_)
-                         : io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
+  const int result = io_uring_wait_cqe_timeout(&ring_, &cqe, &timeout);
   sdk::Check(
       result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ETIME,
       "io_uring_enter failed");
+}
+
+void EngineThread::Reap() {
+  io_uring_cqe* cqe = nullptr;
   while (io_uring_peek_cqe(&ring_, &cqe) == 0) {
-    auto* operation = static_cast<Operation*>(io_uring_cqe_get_data(cqe));
+    const std::unique_ptr<FileOperation> operation(
+        static_cast<FileOperation*>(io_uring_cqe_get_data(cqe)));
     const int value = cqe->res;
     io_uring_cqe_seen(&ring_, cqe);
     if (operation == nullptr) {
       ArmWake();
-      continue;
+    } else {
+      Finish(*operation, value);
     }
-    --in_flight_;
-    const std::unique_ptr<Operation> owned(operation);
-    owned->done(value);
   }
 }
 

@@ -20,41 +20,35 @@ absl::Status UringLog::Problem(const char* call, int result) const {
 }
 
 void UringLog::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
-  thread_->StartOperation(
-      [&](io_uring_sqe* sqe) {
-        io_uring_prep_read(sqe, file_.get(), into.data(), static_cast<unsigned>(into.size()),
-                           offset);
-      },
-      [this, offset, into, done = std::move(done)](int result) {
-        if (Again(result)) return Read(offset, into, done);
-        ++reads_;
-        const bool whole = result >= 0 && static_cast<size_t>(result) == into.size();
-        done(whole ? absl::OkStatus() : Problem("read", result));
-      });
+  thread_->StartOperation({FileOperation::Kind::kRead, file_.get(), into.data(), into.size(),
+                           offset, [this, offset, into, done = std::move(done)](int result) {
+                             if (Again(result)) return Read(offset, into, done);
+                             ++reads_;
+                             const bool whole =
+                                 result >= 0 && static_cast<size_t>(result) == into.size();
+                             done(whole ? absl::OkStatus() : Problem("read", result));
+                           }});
 }
 
 void UringLog::Write(uint64_t offset, absl::Span<const std::byte> from, Done done) {
   thread_->StartOperation(
-      [&](io_uring_sqe* sqe) {
-        io_uring_prep_write(sqe, file_.get(), from.data(), static_cast<unsigned>(from.size()),
-                            offset);
-      },
-      [this, offset, from, done = std::move(done)](int result) {
-        if (Again(result)) return Write(offset, from, done);
-        const bool whole = result >= 0 && static_cast<size_t>(result) == from.size();
-        // A failed write is no proof that old data is lost.
-        done(whole ? absl::OkStatus() : absl::InternalError(Problem("write", result).message()));
-      });
+      {FileOperation::Kind::kWrite, file_.get(), const_cast<std::byte*>(from.data()), from.size(),
+       offset, [this, offset, from, done = std::move(done)](int result) {
+         if (Again(result)) return Write(offset, from, done);
+         const bool whole = result >= 0 && static_cast<size_t>(result) == from.size();
+         // A failed write is no proof that old data is lost.
+         done(whole ? absl::OkStatus() : absl::InternalError(Problem("write", result).message()));
+       }});
 }
 
 void UringLog::Flush(Done done) {
-  thread_->StartOperation(
-      [&](io_uring_sqe* sqe) { io_uring_prep_fsync(sqe, file_.get(), IORING_FSYNC_DATASYNC); },
-      [this, done = std::move(done)](int result) {
-        if (Again(result)) return Flush(done);
-        done(result == 0 ? absl::OkStatus()
-                         : absl::InternalError(Problem("flush", result).message()));
-      });
+  thread_->StartOperation({FileOperation::Kind::kFlush, file_.get(), nullptr, 0, 0,
+                           [this, done = std::move(done)](int result) {
+                             if (Again(result)) return Flush(done);
+                             done(result == 0
+                                      ? absl::OkStatus()
+                                      : absl::InternalError(Problem("flush", result).message()));
+                           }});
 }
 
 }  // namespace diskd::object

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/object_queue.h"
+
+#include "drivers/object/testing/test_volume.h"
+#include "drivers/sdk/ring_queue_io.h"
+
+namespace diskd::object {
+namespace {
+
+constexpr int kRounds = 1000;
+
+class ObjectQueueTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(Definition().provision(config_).ok());
+    auto driver = Definition().open(config_);
+    ASSERT_TRUE(driver.ok()) << driver.status();
+    driver_ = std::move(*driver);
+    auto queue = driver_->OpenQueue(0, io_);
+    ASSERT_TRUE(queue.ok()) << queue.status();
+    queue_ = std::move(*queue);
+  }
+  sdk::TestRequest Write(uint64_t block) {
+    return {sdk::Op::kWrite, block * kBlockBytes, kBlockBytes, buffer_.data()};
+  }
+  void Await(const sdk::TestRequest& request) {
+    while (request.completions == 0) io_.SubmitAndReap(true);
+    EXPECT_EQ(request.completions, 1);
+    EXPECT_EQ(request.error, 0);
+  }
+
+  const sdk::TempDir dir_;
+  const sdk::VolumeConfig config_ = Config(dir_);
+  sdk::AlignedBuffer buffer_{kBlockBytes};
+  sdk::RingQueueIo io_{sdk::TestDisk::kDepth};
+  std::unique_ptr<sdk::Driver> driver_;
+  std::unique_ptr<sdk::Queue> queue_;
+};
+
+// Not every one: the engine's thread may have the turn.
+TEST_F(ObjectQueueTest, RequestsThatComeAlone_AreAnsweredWhileTheyAreSubmitted) {
+  int at_once = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    sdk::TestRequest write = Write(0);
+    sdk::TestRequest flush(sdk::Op::kFlush, 0, 0);
+    for (sdk::TestRequest* request : {&write, &flush}) {
+      queue_->Submit(*request);
+      queue_->CommitBatch();
+      at_once += request->completions;
+      Await(*request);
+    }
+  }
+  EXPECT_GT(at_once, kRounds / 2);
+}
+
+TEST_F(ObjectQueueTest, RequestsThatComeTogether_AreLeftToTheEnginesThread) {
+  for (int round = 0; round < kRounds; ++round) {
+    sdk::TestRequest first = Write(0);
+    sdk::TestRequest second = Write(1);
+    queue_->Submit(first);
+    if (round % 2 == 0) queue_->CommitBatch();
+    queue_->Submit(second);
+    queue_->CommitBatch();
+    EXPECT_EQ(first.completions + second.completions, 0);
+    Await(first);
+    Await(second);
+  }
+}
+
+}  // namespace
+}  // namespace diskd::object

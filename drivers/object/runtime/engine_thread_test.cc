@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/object/runtime/engine_thread.h"
+
+#include <sys/mman.h>
+
+#include <string>
+
+#include "absl/synchronization/notification.h"
+#include "gtest/gtest.h"
+
+namespace diskd::object {
+namespace {
+
+class EngineThreadTest : public testing::Test {
+ protected:
+  // Behind everything that was posted before.
+  void PostAndWait(const std::function<void()>& fn) {
+    absl::Notification done;
+    engine_->Post([&] {
+      fn();
+      done.Notify();
+    });
+    done.WaitForNotification();
+  }
+  // The engine's thread may have the turn for a moment.
+  void Turn(
+      absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer = [] {}) {
+    while (!engine_->TryTurn(fn, answer)) std::this_thread::yield();
+  }
+  FileOperation Write(std::function<void(int)> done) {
+    return {FileOperation::Kind::kWrite, file_.get(), data_, sizeof data_, 0, std::move(done)};
+  }
+
+  std::byte data_[16] = {};
+  const Fd file_{memfd_create("engine-thread-test", MFD_CLOEXEC)};
+  std::unique_ptr<EngineThread> engine_ = *EngineThread::Start();
+};
+
+TEST_F(EngineThreadTest, Turn_RunsHere_BehindWhatWasPosted_ThenAnswers) {
+  std::string order;
+  absl::Notification go;
+  engine_->Post([&] { go.WaitForNotification(); });
+  engine_->Post([&] { order += 'a'; });
+  go.Notify();
+  std::thread::id thread;
+  Turn(
+      [&] {
+        thread = std::this_thread::get_id();
+        order += 'b';
+      },
+      [&] { order += 'c'; });
+  EXPECT_EQ(order, "abc");
+  EXPECT_EQ(thread, std::this_thread::get_id());
+}
+
+TEST_F(EngineThreadTest, Turn_IsRefused_WhileAnotherHasIt) {
+  absl::Notification begun;
+  absl::Notification go;
+  engine_->Post([&] {
+    begun.Notify();
+    go.WaitForNotification();
+  });
+  begun.WaitForNotification();
+  EXPECT_FALSE(engine_->TryTurn([] { FAIL(); }, [] { FAIL(); }));
+  go.Notify();
+  PostAndWait([] {});
+}
+
+TEST_F(EngineThreadTest, LoneOperation_IsDoneHere_AndWhatFollowsIt) {
+  std::string order;
+  Turn(
+      [&] {
+        engine_->StartOperation(Write([&](int result) {
+          EXPECT_EQ(result, sizeof data_);
+          order += 'w';
+          engine_->StartOperation(
+              {FileOperation::Kind::kFlush, file_.get(), nullptr, 0, 0, [&](int result) {
+                 EXPECT_EQ(result, 0);
+                 EXPECT_EQ(engine_->in_flight(), 0u);
+                 order += 'f';
+               }});
+        }));
+        EXPECT_EQ(engine_->in_flight(), 1u);
+      },
+      [&] { order += 'a'; });
+  EXPECT_EQ(order, "wfa");
+}
+
+TEST_F(EngineThreadTest, SeveralOperations_AreDoneByTheEnginesThread) {
+  std::thread::id engine;
+  PostAndWait([&] { engine = std::this_thread::get_id(); });
+  absl::Notification done[2];
+  Turn([&] {
+    for (absl::Notification& one : done) {
+      engine_->StartOperation(Write([&](int result) {
+        EXPECT_EQ(result, sizeof data_);
+        EXPECT_EQ(std::this_thread::get_id(), engine);
+        one.Notify();
+      }));
+    }
+  });
+  for (absl::Notification& one : done) one.WaitForNotification();
+}
+
+TEST_F(EngineThreadTest, FailedOperation_GivesItsErrno) {
+  const Fd none;
+  int result = 0;
+  Turn([&] {
+    engine_->StartOperation({FileOperation::Kind::kRead, none.get(), data_, sizeof data_, 0,
+                             [&](int error) { result = error; }});
+  });
+  EXPECT_EQ(result, -EBADF);
+}
+
+// The thread sleeps for longer than that.
+TEST_F(EngineThreadTest, TimerOfATurn_WakesTheEnginesThread) {
+  absl::Notification done;
+  Turn([&] {
+    engine_->After(absl::Hours(1), [] {});
+    engine_->After(absl::Milliseconds(5), [&] { done.Notify(); });
+  });
+  EXPECT_TRUE(done.WaitForNotificationWithTimeout(absl::Seconds(20)));
+}
+
+// What yields by a timer of no delay must not keep operations and requests from being looked at.
+TEST_F(EngineThreadTest, TimersWithoutEnd_LetOthersHaveTheirTurn) {
+  bool stop = false;  // belongs to the engine
+  std::function<void()> again = [&] {
+    if (!stop) engine_->After(absl::ZeroDuration(), again);
+  };
+  PostAndWait(again);
+  absl::Notification written;
+  PostAndWait([&] { engine_->StartOperation(Write([&](int) { written.Notify(); })); });
+  written.WaitForNotification();
+  Turn([&] { stop = true; });
+  PostAndWait([] {});
+}
+
+TEST_F(EngineThreadTest, TurnsAndPosts_NeverOverlap) {
+  constexpr int kThreads = 4;
+  constexpr int kRounds = 20'000;
+  int count = 0;  // belongs to the engine
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < kRounds; ++round) {
+        if (!engine_->TryTurn([&] { ++count; }, [] {})) engine_->Post([&] { ++count; });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  PostAndWait([&] { EXPECT_EQ(count, kThreads * kRounds); });
+}
+
+}  // namespace
+}  // namespace diskd::object
