@@ -345,11 +345,10 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
     header.moved.push_back({lba, from});
     header.block_crcs.push_back(from.crc);
   }
-  const uint64_t bytes = ObjectHeaderBytes(header) + live.size() * uint64_t{kBlockBytes};
+  const size_t room = ObjectHeaderBytes(header);
+  const uint64_t bytes = room + live.size() * uint64_t{kBlockBytes};
   const MemoryBudget::Grant memory = co_await bodies_.Take(bytes * PackingCopies(options_));
-  std::string data;
-  data.reserve(bytes);
-  data.resize(live.size() * kBlockBytes);
+  std::string data = co_await MakeBody(environment_.scheduler, bytes);
   Workers workers(environment_.scheduler, kReadsAtOnce);
   for (size_t at = 0; at < live.size() && workers.status().ok();) {
     std::vector<BlockLocation> places = {live[at].second};
@@ -360,12 +359,12 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
       places.push_back(next);
     }
     const size_t run = places.size();
-    co_await workers.Start(ReadRun(std::move(places), &data[at * kBlockBytes]));
+    co_await workers.Start(ReadRun(std::move(places), &data[room + at * kBlockBytes]));
     at += run;
   }
   CO_RETURN_IF_ERROR(co_await workers.Finish());
   std::shared_ptr<const std::string> body =
-      co_await PackObject(environment_.scheduler, options_, header, std::move(data));
+      co_await PackObject(environment_.scheduler, options_, header, std::move(data), room);
   const absl::StatusOr<ObjectHeader> there =
       co_await store_.Create(Lane::kCollect, header, std::move(body));
   if (!there.ok()) co_return there.status();

@@ -189,7 +189,7 @@ Task<absl::Status> Copy::Store(std::vector<Lba> lbas, std::string blocks) {
     header.block_crcs.push_back(crc);
   }
   std::shared_ptr<const std::string> body =
-      co_await PackObject(scheduler_, *to_.options, header, std::move(blocks));
+      co_await PackObject(scheduler_, *to_.options, header, std::move(blocks), /*room=*/0);
   const absl::StatusOr<ObjectHeader> there =
       co_await to_.store->Create(Lane::kCollect, header, std::move(body));
   if (!there.ok()) co_return there.status();

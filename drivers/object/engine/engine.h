@@ -163,7 +163,7 @@ class Engine {
   bool CutNow() const;
   std::shared_ptr<Batch> Cut();
   Task<void> Upload(std::shared_ptr<Batch> batch);
-  Task<absl::Status> FillBody(const Batch& batch, std::string& body);
+  Task<absl::Status> FillBody(const Batch& batch, char* blocks);
   Task<absl::StatusOr<size_t>> ReadSources(const Batch& batch, size_t at, AlignedBuffer& into);
   void ApplyUploaded();
   bool WorthCaching() const;

@@ -7,7 +7,7 @@
 namespace diskd::object {
 namespace {
 
-// Data packed before others have their turn, bytes.
+// Bytes packed, or made, before others have their turn.
 constexpr size_t kBytesPerTurn = 256 << 10;
 // Packing that saves less than this part only makes reads slower.
 constexpr size_t kWorthwhile = 16;
@@ -16,8 +16,20 @@ constexpr size_t kFrameRoomBytes = 32;
 
 }  // namespace
 
+Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes) {
+  std::string body;
+  body.reserve(bytes);
+  while (body.size() < bytes) {
+    body.resize(std::min(bytes, body.size() + kBytesPerTurn));
+    co_await Sleep(scheduler, absl::ZeroDuration());
+  }
+  co_return body;
+}
+
 Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const Options& options,
-                                                    ObjectHeader& header, std::string blocks) {
+                                                    ObjectHeader& header, std::string body,
+                                                    size_t room) {
+  const absl::string_view blocks = absl::string_view(body).substr(room);
   const PackingKey* key = options.key_or_null();
   if (!blocks.empty() && (options.zstd_level > 0 || key != nullptr)) {
     header.frame_blocks = options.zstd_level > 0 ? kCompressedFrameBlocks : kEncryptedFrameBlocks;
@@ -29,13 +41,12 @@ Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const 
     const size_t frame_bytes = header.frame_blocks * size_t{kBlockBytes};
     std::string packed;
     // Header and tags on top.
-    packed.reserve(blocks.capacity() + blocks.size() / frame_bytes * kFrameRoomBytes + kBlockBytes);
+    packed.reserve(body.capacity() + blocks.size() / frame_bytes * kFrameRoomBytes + kBlockBytes);
     size_t turn = 0;
     for (size_t at = 0; at < blocks.size(); at += frame_bytes) {
       const std::string frame =
-          PackFrame(absl::string_view(blocks).substr(at, frame_bytes),
-                    static_cast<uint32_t>(header.frames.size()), options.zstd_level,
-                    cipher.has_value() ? &*cipher : nullptr);
+          PackFrame(blocks.substr(at, frame_bytes), static_cast<uint32_t>(header.frames.size()),
+                    options.zstd_level, cipher.has_value() ? &*cipher : nullptr);
       header.frames.push_back(static_cast<uint32_t>(frame.size()));
       packed += frame;
       if ((turn += frame_bytes) < kBytesPerTurn) continue;
@@ -43,14 +54,15 @@ Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const 
       co_await Sleep(scheduler, absl::ZeroDuration());
     }
     if (header.encrypted || packed.size() + blocks.size() / kWorthwhile <= blocks.size()) {
-      blocks = std::move(packed);
+      body = std::move(packed);
+      room = 0;
     } else {
       header.frame_blocks = 0;
       header.frames.clear();
     }
   }
-  blocks.insert(0, EncodeObjectHeader(header, key));
-  co_return std::make_shared<const std::string>(std::move(blocks));
+  body.replace(0, room, EncodeObjectHeader(header, key));
+  co_return std::make_shared<const std::string>(std::move(body));
 }
 
 }  // namespace diskd::object

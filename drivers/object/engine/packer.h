@@ -19,9 +19,14 @@ inline int PackingCopies(const Options& options) {
   return options.zstd_level > 0 || options.key.has_value() ? 2 : 1;
 }
 
-// The object that `header` and the data `blocks` make; completes the header.
+// A body of so many zeros. Touching that much new memory takes milliseconds.
+Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes);
+
+// The object that `header` and the data in `body` make; completes the header. The data begins at
+// `room`; where the header has just that size it gets there, else the data is moved.
 Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const Options& options,
-                                                    ObjectHeader& header, std::string blocks);
+                                                    ObjectHeader& header, std::string body,
+                                                    size_t room);
 
 }  // namespace diskd::object
 

@@ -17,7 +17,7 @@ namespace {
 
 // 1/this of a checkpoint's objects may be cut while the one before is made.
 constexpr int kCutBesidePart = 2;
-// Of an object, into the read cache.
+// Of an object on its way into the read cache, before others have their turn.
 constexpr size_t kBlocksPerTurn = 64;
 // Operations in one object. Each makes at most two extents, for which three quarters of a header
 // are enough; the rest is for the checksums of the data.
@@ -135,10 +135,7 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
   return batch;
 }
 
-// Behind what is in the body.
-Task<absl::Status> Engine::FillBody(const Batch& batch, std::string& body) {
-  const size_t begin = body.size();
-  body.resize(begin + batch.sources.size() * kBlockBytes);
+Task<absl::Status> Engine::FillBody(const Batch& batch, char* blocks) {
   for (LogGather gather(&log_, &batch.sources); !gather.done();) {
     CO_RETURN_IF_ERROR(co_await gather.Next());
     for (const auto& [index, block] : gather.found()) {
@@ -146,7 +143,7 @@ Task<absl::Status> Engine::FillBody(const Batch& batch, std::string& body) {
           options_.sabotage != Sabotage::kNoCrcCheck) {
         co_return absl::DataLossError("a block of the write log is damaged before its upload");
       }
-      memcpy(body.data() + begin + index * kBlockBytes, block, kBlockBytes);
+      memcpy(blocks + index * kBlockBytes, block, kBlockBytes);
     }
     co_await Sleep(environment_.scheduler, absl::ZeroDuration());
   }
@@ -173,13 +170,12 @@ Task<absl::StatusOr<size_t>> Engine::ReadSources(const Batch& batch, size_t at,
 }
 
 Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
-  const uint64_t bytes =
-      ObjectHeaderBytes(batch->header) + batch->sources.size() * uint64_t{kBlockBytes};
+  const size_t room = ObjectHeaderBytes(batch->header);
+  const uint64_t bytes = room + batch->sources.size() * uint64_t{kBlockBytes};
   MemoryBudget::Grant memory = co_await bodies_.Take(bytes * PackingCopies(options_));
   if (!failure_.ok()) co_return;
-  std::string blocks;
-  blocks.reserve(bytes);
-  const absl::Status filled = co_await FillBody(*batch, blocks);
+  std::string blocks = co_await MakeBody(environment_.scheduler, bytes);
+  const absl::Status filled = co_await FillBody(*batch, blocks.data() + room);
   if (!filled.ok()) {
     Fail(filled);
     co_return;
@@ -187,7 +183,7 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
   const bool cached = WorthCaching();
   caching_ |= cached;
   const std::shared_ptr<const std::string> body =
-      co_await PackObject(environment_.scheduler, options_, batch->header, std::move(blocks));
+      co_await PackObject(environment_.scheduler, options_, batch->header, std::move(blocks), room);
   memory.Shrink(body->size());
   stats_.stored_data_bytes += ObjectDataBytes(batch->header);
   stats_.packed_data_bytes += batch->header.block_crcs.size() * uint64_t{kBlockBytes};
@@ -238,6 +234,7 @@ Task<void> Engine::CacheUploaded(const Batch& batch, absl::string_view blocks) {
       if (overlay_.Find(extent.lba + i, 1).entry != nullptr) continue;  // dead already
       co_await cache_.WaitForRoom();
       if (!blocks.empty()) {
+        if (index % kBlocksPerTurn == 0) co_await Sleep(environment_.scheduler, {});
         cache_.Insert(place,
                       reinterpret_cast<const std::byte*>(blocks.data()) + index * kBlockBytes);
         continue;
