@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "drivers/file/backing.h"
 #include "drivers/sdk/features.h"
+#include "drivers/sdk/ring_queue_io.h"
 #include "drivers/sdk/testing/conformance.h"
 
 namespace diskd::file_driver {
@@ -274,6 +275,46 @@ TEST_F(FileDriverTest, Deprovision_OfAFileWithAnotherBirth_KeepsIt) {
   std::ofstream(record, std::ios::trunc) << inode << " 1.1\n";
   EXPECT_TRUE(Definition().deprovision(config_).ok());
   EXPECT_EQ(access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(FileDriverTest, RequestsThatComeAlone_AreAnsweredInPlace_OthersAreNotWaitedFor) {
+  ASSERT_TRUE(Definition().provision(config_).ok());
+  auto driver = Definition().open(config_);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  sdk::RingQueueIo io(sdk::TestDisk::kDepth);
+  auto queue = (*driver)->OpenQueue(0, io);
+  ASSERT_TRUE(queue.ok()) << queue.status();
+  const auto await = [&](const sdk::TestRequest& request) {
+    while (request.completions == 0) io.SubmitAndReap(true);
+    EXPECT_EQ(request.error, 0);
+  };
+  sdk::AlignedBuffer buffer(4096);
+  for (int i = 0; i < 8; ++i) {
+    sdk::TestRequest read(sdk::Op::kRead, 0, 4096, buffer.data());
+    (*queue)->Submit(read);
+    await(read);
+  }
+  for (const bool fua : {false, true}) {
+    sdk::TestRequest write(sdk::Op::kWrite, 4096, 4096, buffer.data());
+    sdk::TestRequest read(sdk::Op::kRead, 4096, 4096, buffer.data());
+    sdk::TestRequest flush(sdk::Op::kFlush, 0, 0);
+    write.fua = fua;
+    memset(buffer.data(), fua ? 1 : 2, 4096);
+    for (sdk::TestRequest* request : {&write, &read, &flush}) {
+      (*queue)->Submit(*request);
+      EXPECT_EQ(request->completions, 1);
+      EXPECT_EQ(request->error, 0);
+      if (request == &write) memset(buffer.data(), 0, 4096);
+    }
+    EXPECT_EQ(buffer.data()[4095], std::byte(fua ? 1 : 2));
+  }
+  sdk::TestRequest discard(sdk::Op::kDiscard, 0, 4096);  // takes what time it takes
+  sdk::TestRequest beside(sdk::Op::kFlush, 0, 0);
+  (*queue)->Submit(discard);
+  (*queue)->Submit(beside);
+  EXPECT_EQ(discard.completions + beside.completions, 0);
+  await(discard);
+  await(beside);
 }
 
 TEST_F(FileDriverTest, Read_BehindTheEndOfACutFile_IsAnErrorNotZeroes) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One queue of a file disk: each request is one io_uring operation, sometimes two. Queue's thread.
+// One queue of a file disk: each request is one io_uring operation, sometimes two, or, where it
+// comes alone (LoneRequests), one system call. Queue's thread.
 #ifndef DISKD_DRIVERS_FILE_FILE_QUEUE_H_
 #define DISKD_DRIVERS_FILE_FILE_QUEUE_H_
 
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "drivers/sdk/driver.h"
+#include "drivers/sdk/lone_requests.h"
 #include "drivers/sdk/queue_io.h"
 
 namespace diskd::file_driver {
@@ -31,6 +33,8 @@ class FileQueue final : public sdk::Queue {
   };
 
   void Start(Operation& operation);
+  // A read, write or flush, blocking; as cqe->res.
+  int Perform(const sdk::Request& request) const;
   void PrepareZeroes(io_uring_sqe* sqe, const Operation& operation) const;
   void Done(Operation& operation, int result);
   // True: the operation goes on, and has been started again.
@@ -42,6 +46,7 @@ class FileQueue final : public sdk::Queue {
   sdk::QueueIo& io_;
   std::vector<Operation> operations_;
   std::vector<Operation*> free_;
+  sdk::LoneRequests lone_;
 };
 
 }  // namespace diskd::file_driver

@@ -107,7 +107,8 @@ absl::Status BuseQueueServer::Serve(const std::atomic<bool>& stop) {
   for (;;) {
     const bool accepting = error_ == 0 && !stop.load(std::memory_order_relaxed);
     if (!accepting && in_flight_ == 0) break;
-    if (accepting && Drain()) queue_->CommitBatch();
+    if (accepting) TellAnswers();
+    if (accepting && error_ == 0 && Drain()) queue_->CommitBatch();
     Publish();
     Check(in_flight_ == 0 || io_->started(),
           "a driver that has not started QueueIo must answer within Submit or CommitBatch");
@@ -123,6 +124,16 @@ absl::Status BuseQueueServer::Serve(const std::atomic<bool>& stop) {
   return absl::UnavailableError(
       absl::StrCat("the buse device has ended the service: ", strerror(error_),
                    error_ == EPROTO ? " (a bug of this server: please report it)" : ""));
+}
+
+// A driver may wait in place for a request that comes alone. What it has answered before must not
+// wait with it.
+void BuseQueueServer::TellAnswers() {
+  const bool told = entered_cq_ == cq_tail_;
+  if (sync_driver_ != nullptr || in_flight_ > 0 || told) return;
+  if (LoadAcquire(header_->sq_tail) == head_) return;  // the next ENTER tells
+  Publish();
+  Enter(BUSE_ENTER_NOWAIT);
 }
 
 bool BuseQueueServer::Drain() {

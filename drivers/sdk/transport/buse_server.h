@@ -39,6 +39,7 @@ class BuseQueueServer final : public QueueTransport {
   // False: stopped before.
   bool AwaitTurn(const std::atomic<bool>& stop);
   // Submits what is published; false if nothing was.
+  void TellAnswers();
   bool Drain();
   void Dispatch(const buse_request& published);
   // A read or write by a driver that answers at once: its result.

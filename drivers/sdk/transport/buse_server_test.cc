@@ -68,6 +68,11 @@ class FakeKernel {
     return results_[generation];
   }
 
+  bool HasResult(uint32_t generation) {
+    std::lock_guard lock(mutex_);
+    return results_.count(generation) != 0;
+  }
+
   void EndWith(int error) {
     std::lock_guard lock(mutex_);
     end_ = error;
@@ -251,6 +256,74 @@ TEST_P(BuseServerTest, Stop_TellsTheKernelOfEveryAnswer) {
   while (driver_->submitted == 0) std::this_thread::yield();
   threads_->Stop();
   EXPECT_EQ(kernel_.Result(first), 0);
+}
+
+// The second request comes when the first has just been answered, and finds out whether the kernel
+// knows that.
+class TwoRequests final : public Driver {
+ public:
+  explicit TwoRequests(FakeKernel& kernel) : kernel_(kernel) {}
+  Geometry geometry() const override {
+    Geometry geometry;
+    geometry.size_bytes = kSize;
+    return geometry;
+  }
+  absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(int, QueueIo& io) override {
+    RETURN_IF_ERROR(io.Start());
+    return std::make_unique<Served>(*this, io);
+  }
+
+  std::atomic<uint32_t> first{0}, second{0};
+  std::atomic<bool> known{false};
+
+ private:
+  class Served final : public Queue {
+   public:
+    Served(TwoRequests& driver, QueueIo& io) : driver_(driver), io_(io) {}
+    void Submit(Request& request) override {
+      if (first_.request != nullptr) {
+        driver_.known = driver_.kernel_.HasResult(driver_.first);
+        return request.Complete(0);
+      }
+      first_.request = &request;
+      first_.driver = &driver_;
+      first_.done = [](IoOperation* operation, int) {
+        auto* first = static_cast<First*>(operation);
+        first->request->Complete(0);
+        first->driver->second = first->driver->kernel_.Publish({Make(BUSE_OP_READ, 1, 0, 512)});
+      };
+      io_uring_sqe* sqe = io_.Prepare(&first_);
+      io_uring_prep_nop(sqe);
+      io_.SetOperation(sqe, &first_);
+    }
+
+   private:
+    struct First : IoOperation {
+      Request* request = nullptr;
+      TwoRequests* driver = nullptr;
+    };
+    TwoRequests& driver_;
+    QueueIo& io_;
+    First first_;
+  };
+
+  FakeKernel& kernel_;
+};
+
+TEST(BuseServer_AnswersBeforeALoneRequest, AreTold) {
+  FakeKernel kernel;
+  TwoRequests driver(kernel);
+  std::vector<std::unique_ptr<QueueTransport>> queues;
+  queues.push_back(
+      std::make_unique<BuseQueueServer>(std::make_unique<FakeBuseQueue>(kernel), 0, driver));
+  driver.first = 101;  // the kernel's first generation
+  auto threads = QueueThreads::Start(std::move(queues));
+  ASSERT_TRUE(threads.ok()) << threads.status();
+  ASSERT_EQ(kernel.Publish({Make(BUSE_OP_READ, 0, 0, 512)}), driver.first);
+  EXPECT_EQ(kernel.Result(driver.first), 0);
+  while (driver.second == 0) std::this_thread::yield();
+  EXPECT_EQ(kernel.Result(driver.second), 0);
+  EXPECT_TRUE(driver.known);
 }
 
 // A driver whose reads and writes the server calls without a Request.
