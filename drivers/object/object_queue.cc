@@ -15,9 +15,6 @@
 namespace diskd::object {
 namespace {
 
-// Requests in a row that came alone, before the next is served on the queue's own thread.
-constexpr uint64_t kLoneRequests = 8;
-
 IoRequest ToIo(const sdk::Request& request) {
   IoRequest io;
   switch (request.op) {
@@ -116,16 +113,6 @@ void ObjectQueue::Submit(sdk::Request& request) {
   batch_.push_back(&request);
 }
 
-// Who has the disk for himself waits for each answer: it comes sooner without a change of threads,
-// and nobody else waits behind the disk meanwhile.
-bool ObjectQueue::ComesAlone() {
-  if (batch_.size() == 1 && load_->unanswered.load(std::memory_order_relaxed) == 0) {
-    return load_->lone_requests.fetch_add(1, std::memory_order_relaxed) >= kLoneRequests;
-  }
-  load_->lone_requests.store(0, std::memory_order_relaxed);
-  return false;
-}
-
 bool ObjectQueue::ServeHere(absl::FunctionRef<void()> submit) {
   const auto start = [this, submit] {
     {
@@ -134,12 +121,16 @@ bool ObjectQueue::ServeHere(absl::FunctionRef<void()> submit) {
     }
     submit();
   };
-  return thread_->TryTurn(start, [this] { Deliver(); });
+  const absl::Time begin = absl::Now();
+  const bool served = thread_->TryTurn(start, [this] { Deliver(); });
+  lone_.Took(absl::Now() - begin);
+  return served;
 }
 
 void ObjectQueue::CommitBatch() {
   if (batch_.empty()) return;
-  const bool alone = ComesAlone();
+  const bool alone = batch_.size() == 1 && load_->unanswered.load(std::memory_order_relaxed) == 0;
+  const bool here = lone_.InPlace(alone);
   load_->unanswered.fetch_add(batch_.size(), std::memory_order_relaxed);
   auto submit = [engine = engine_, outbox = outbox_, batch = std::exchange(batch_, {})] {
     for (sdk::Request* request : batch) {
@@ -151,7 +142,7 @@ void ObjectQueue::CommitBatch() {
       (*engine)->Submit(std::move(io));
     }
   };
-  if (!alone || !ServeHere(submit)) thread_->Post(std::move(submit));
+  if (!here || !ServeHere(submit)) thread_->Post(std::move(submit));
 }
 
 }  // namespace diskd::object

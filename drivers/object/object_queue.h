@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One queue of an object volume: hands requests to the engine's thread in batches and brings the
-// answers back to its own. Requests that come one at a time are served on the queue's thread.
+// answers back to its own. Those that come alone (LoneRequests) are served on the queue's thread.
 #ifndef DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
 #define DISKD_DRIVERS_OBJECT_OBJECT_QUEUE_H_
 
@@ -19,6 +19,7 @@
 #include "drivers/object/engine/engine.h"
 #include "drivers/object/runtime/engine_thread.h"
 #include "drivers/sdk/driver.h"
+#include "drivers/sdk/lone_requests.h"
 #include "drivers/sdk/queue_io.h"
 
 namespace diskd::object {
@@ -27,8 +28,7 @@ namespace diskd::object {
 struct VolumeLoad {
   std::atomic<uint64_t> read_bytes = 0;  // since its open
   std::atomic<uint64_t> written_bytes = 0;
-  std::atomic<uint64_t> unanswered = 0;     // requests
-  std::atomic<uint64_t> lone_requests = 0;  // in a row, that met no other one
+  std::atomic<uint64_t> unanswered = 0;  // requests
 };
 
 class ObjectQueue final : public sdk::Queue {
@@ -64,7 +64,6 @@ class ObjectQueue final : public sdk::Queue {
   void ArmWake();
   void OnWake();
   void Deliver();
-  bool ComesAlone();
   // On this thread, with the answers there are. False: the engine is at work elsewhere.
   bool ServeHere(absl::FunctionRef<void()> submit);
 
@@ -74,6 +73,7 @@ class ObjectQueue final : public sdk::Queue {
   sdk::QueueIo* const io_;
   const std::shared_ptr<Outbox> outbox_ = std::make_shared<Outbox>();
   std::vector<sdk::Request*> batch_;
+  sdk::LoneRequests lone_;
   Wake wake_;
 };
 

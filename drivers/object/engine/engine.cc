@@ -153,7 +153,7 @@ Task<void> Engine::RemoteFlush(WriteSequence target, Done done) {
 void Engine::OnWritten(const LogRecord& record) {
   AddToOverlay(record);
   ArmUploadTimer();
-  upload_work_.Notify();
+  if (CutNow()) upload_work_.Notify();
 }
 
 void Engine::AddToOverlay(const LogRecord& record) {

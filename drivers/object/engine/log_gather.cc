@@ -33,7 +33,17 @@ Task<absl::Status> LogGather::Next() {
     last = position(next_);
     found_.push_back({order_[next_++], buffer_.block(last - begin)});
   }
-  co_return co_await log_->Read(begin, last + 1 - begin, buffer_.block(0));
+  absl::Status status = co_await log_->Read(begin, last + 1 - begin, buffer_.block(0));
+  if (absl::IsDataLoss(status)) status = co_await ReadSingly();
+  co_return status;
+}
+
+// What can't be read may lie between the blocks that count.
+Task<absl::Status> LogGather::ReadSingly() {
+  for (const Found& found : found_) {
+    CO_RETURN_IF_ERROR(co_await log_->Read(sources_[found.index].position, 1, found.block));
+  }
+  co_return absl::OkStatus();
 }
 
 }  // namespace diskd::object

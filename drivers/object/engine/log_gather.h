@@ -22,7 +22,7 @@ class LogGather {
  public:
   struct Found {
     size_t index;  // of the source
-    const std::byte* block;
+    std::byte* block;
   };
 
   // Both outlive the gather; the log must not give the blocks' space back before its end.
@@ -35,6 +35,8 @@ class LogGather {
   const std::vector<Found>& found() const { return found_; }
 
  private:
+  Task<absl::Status> ReadSingly();
+
   WriteLog* const log_;
   const std::vector<LogBlock>& sources_;
   std::vector<uint32_t> order_;  // indices, by position in the log

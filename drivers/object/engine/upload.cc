@@ -229,12 +229,12 @@ Task<void> Engine::CacheUploaded(const Batch& batch, absl::string_view blocks) {
   size_t index = 0;
   for (const LogOp& extent : header.extents) {
     for (uint64_t i = 0; extent.kind == OpKind::kWrite && i < extent.blocks; ++i, ++index) {
+      if (index % kBlocksPerTurn == 0) co_await Sleep(environment_.scheduler, {});
       const BlockLocation place{stream_.id, static_cast<uint16_t>(block++), header.sequence,
                                 header.block_crcs[index]};
       if (overlay_.Find(extent.lba + i, 1).entry != nullptr) continue;  // dead already
       co_await cache_.WaitForRoom();
       if (!blocks.empty()) {
-        if (index % kBlocksPerTurn == 0) co_await Sleep(environment_.scheduler, {});
         cache_.Insert(place,
                       reinterpret_cast<const std::byte*>(blocks.data()) + index * kBlockBytes);
         continue;

@@ -21,8 +21,6 @@ namespace {
 constexpr unsigned kRingEntries = 256;
 constexpr size_t kRandomWords = 32;
 constexpr absl::Duration kLongestWait = absl::Seconds(60);
-// In one turn: a write, its flush, and each of them interrupted once.
-constexpr int kLoneOperations = 4;
 
 }  // namespace
 
@@ -70,15 +68,32 @@ void EngineThread::Post(std::function<void()> fn) {
 bool EngineThread::TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer) {
   if (!turn_.TryLock()) return false;
   RunPosted();
+  // What others have started is not waited for here.
+  const bool idle = in_flight_ == 0;
   fn();
-  RunLoneOperations();
+  if (idle) {
+    while (PerformOnly()) {
+    }
+  }
   answer();
-  RunTimers();
   const bool wake = !started_.empty() || NextTimer() < awake_at_;
   if (wake) awake_at_ = absl::ZeroDuration();  // it is on its way
   turn_.Unlock();
   if (wake) Wake();
   return true;
+}
+
+// Others may have their turns meanwhile: to them it is in flight.
+bool EngineThread::PerformOnly() {
+  if (started_.size() != 1 || in_flight_ != 1) return false;
+  FileOperation operation = std::move(started_.back());
+  started_.clear();
+  turn_.Unlock();
+  const int result = operation.Perform();
+  turn_.Lock();
+  const bool only = started_.empty();
+  Finish(operation, result);
+  return only;
 }
 
 // A lease goes on while the machine is suspended.
@@ -125,14 +140,6 @@ void EngineThread::RunTimers() {
   }
 }
 
-void EngineThread::RunLoneOperations() {
-  for (int i = 0; i < kLoneOperations && started_.size() == 1 && in_flight_ == 1; ++i) {
-    FileOperation operation = std::move(started_.back());
-    started_.pop_back();
-    Finish(operation, operation.Perform());
-  }
-}
-
 void EngineThread::Finish(FileOperation& operation, int result) {
   --in_flight_;
   operation.done(result);
@@ -153,33 +160,28 @@ void EngineThread::Run() {
       RunPosted();
       RunTimers();
       if (stopping_ && in_flight_ == 0) return;
-      SubmitStarted();
+      PrepareStarted();
       awake_at_ = until = std::min(NextTimer(), Now() + kLongestWait);
     }
-    Wait(until);
+    SubmitAndWait(until);
   }
 }
 
-void EngineThread::SubmitStarted() {
+void EngineThread::PrepareStarted() {
   for (FileOperation& operation : started_) {
     io_uring_sqe* sqe = FreeEntry();
     operation.Prepare(sqe);
     io_uring_sqe_set_data(sqe, new FileOperation(std::move(operation)));
   }
   started_.clear();
-  SubmitRing();
-}
-
-void EngineThread::SubmitRing() {
-  const int result = io_uring_submit(&ring_);
-  sdk::Check(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY,
-             "io_uring_enter failed");
 }
 
 io_uring_sqe* EngineThread::FreeEntry() {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   while (sqe == nullptr) {
-    SubmitRing();
+    const int result = io_uring_submit(&ring_);
+    sdk::Check(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY,
+               "io_uring_enter failed");
     sqe = io_uring_get_sqe(&ring_);
   }
   return sqe;
@@ -191,13 +193,14 @@ void EngineThread::ArmWake() {
   io_uring_sqe_set_data(sqe, nullptr);
 }
 
-void EngineThread::Wait(absl::Duration until) {
-  const absl::Duration wait = until - Now();
-  if (wait <= absl::ZeroDuration()) return;
+void EngineThread::SubmitAndWait(absl::Duration until) {
+  const absl::Duration wait = std::max(until - Now(), absl::ZeroDuration());
   __kernel_timespec timeout{absl::ToInt64Seconds(wait),
                             absl::ToInt64Nanoseconds(wait % absl::Seconds(1))};
   io_uring_cqe* cqe = nullptr;
-  const int result = io_uring_wait_cqe_timeout(&ring_, &cqe, &timeout);
+  const int result = wait == absl::ZeroDuration()
+                         ? io_uring_submit(&ring_)
+                         : io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
   sdk::Check(
       result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ETIME,
       "io_uring_enter failed");

@@ -36,9 +36,9 @@ class EngineThread final : public Scheduler {
   // From any thread: runs `fn` in a turn, in the order of the calls.
   void Post(std::function<void()> fn) ABSL_LOCKS_EXCLUDED(mutex_);
   // From any thread but this one: if nobody has the turn, runs `fn` here and now, behind what was
-  // posted before. A single operation that comes of it while no other is in flight is done here
-  // too, which blocks for as long as the disk takes. Then runs `answer`, then what else is due.
-  // False: nothing was done.
+  // posted before. The only operation that `fn` starts is done here too if none was in flight,
+  // which blocks for as long as the disk takes; the turn is free meanwhile. Then runs `answer`.
+  // What else is due is left to the engine's thread. False: nothing was done.
   bool TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer)
       ABSL_LOCKS_EXCLUDED(turn_, mutex_);
 
@@ -65,16 +65,16 @@ class EngineThread final : public Scheduler {
   void Wake();
   void RunPosted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunTimers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
-  void RunLoneOperations() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
-  void SubmitStarted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  // True: it was done, and only what followed from it has been started since.
+  bool PerformOnly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  void PrepareStarted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Duration NextTimer() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   void Finish(FileOperation& operation, int result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   // On the thread: the ring is its alone.
-  void Wait(absl::Duration until);
+  void SubmitAndWait(absl::Duration until);
   void Reap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   void ArmWake();
   io_uring_sqe* FreeEntry();
-  void SubmitRing();
 
   io_uring ring_{};
   Fd wake_;  // eventfd
