@@ -4,7 +4,7 @@
 # usage: with_server.sh ceph object.sh BIN_DIR   (`./dev bench object` does that; the variables
 # DISKD_TEST_S3_* describe the S3 server)
 # Volumes are attached over FUSE + loop, or what DISKD_TRANSPORT says. What that costs by itself
-# shows in the volume of the driver `memory`, which is in each group of devices.
+# shows in the volume of the driver `memory`, and with a disk behind it in that of `file`.
 export DISKD_BIN_DIR=$1
 REPEATS=${REPEATS:-3}
 SECONDS_EACH=${SECONDS_EACH:-4}
@@ -54,13 +54,14 @@ written_file() { # FILE: of blocks that have all been written, as the write log 
 }
 
 latency_and_bandwidth() {
-  local dir s3 memory i
+  local dir s3 memory file i
   written_file "$WORK/recycled"
   create_dir dir 1GiB
   create s3 1GiB "s3://$BUCKET/bench"
   diskctl volume create memory --driver memory --size 256MiB >/dev/null
-  dir=$(attach dir) s3=$(attach s3) memory=$(attach memory)
-  for device in "$dir" "$s3" "$memory"; do
+  diskctl volume create file --driver file --size 256MiB >/dev/null
+  dir=$(attach dir) s3=$(attach s3) memory=$(attach memory) file=$(attach file)
+  for device in "$dir" "$s3" "$memory" "$file"; do
     dd if=/dev/urandom of="$device" bs=1M count=$((FILE_MIB / 2)) oflag=direct conv=fsync status=none
   done
   for i in $(seq "$REPEATS"); do
@@ -69,20 +70,24 @@ latency_and_bandwidth() {
     row durable_us dir "$(durable_us "$dir")"
     row durable_us s3 "$(durable_us "$s3")"
     row durable_us memory "$(durable_us "$memory")"
+    row durable_us file "$(durable_us "$file")"
     rm -f "$WORK/growing"
     row durable_us growing "$(durable_us "$WORK/growing" --rw=write --fallocate=none --file_append=1 --size=1g)"
     row read_us recycled "$(read_us "$WORK/recycled")"
     row read_us dir "$(read_us "$dir")"
     row read_us s3 "$(read_us "$s3")"
     row read_us memory "$(read_us "$memory")"
+    row read_us file "$(read_us "$file")"
     row write_rate recycled "$(write_rate "$WORK/recycled" --rw=write --bs=256k --iodepth=4)"
     row write_rate dir "$(write_rate "$dir" --rw=randwrite --iodepth=32)"
     row write_rate s3 "$(write_rate "$s3" --rw=randwrite --iodepth=32)"
     row write_rate memory "$(write_rate "$memory" --rw=randwrite --iodepth=32)"
+    row write_rate file "$(write_rate "$file" --rw=randwrite --iodepth=32)"
   done
   row memory_mib s3 "$(peak_mib s3)"
   remove dir
   remove memory
+  remove file
   remove s3
 }
 

@@ -35,12 +35,15 @@ for who in ("dir", "s3"):
     report[who] = {
         "durable_write_us_more_than_recycled_file": less(durable[who], durable["recycled"]),
         "of_which_transport_us": median("durable_us", "memory"),
+        "durable_write_us_more_than_file_volume": less(durable[who], durable["file"]),
         "durable_write_times_faster_than_growing_file": over(durable["growing"], durable[who]),
         "durable_write_time_relative_to_recycled_file": over(durable[who], durable["recycled"]),
         "warm_read_us_more_than_raw_file": less(read[who], read["recycled"]),
         "warm_read_us_more_than_memory_volume": less(read[who], read["memory"]),
+        "warm_read_us_more_than_file_volume": less(read[who], read["file"]),
         "write_rate_relative_to_raw_sequential": over(rows["write_rate"][who], rows["write_rate"]["recycled"]),
         "write_rate_relative_to_memory_volume": over(rows["write_rate"][who], rows["write_rate"]["memory"]),
+        "write_rate_relative_to_file_volume": over(rows["write_rate"][who], rows["write_rate"]["file"]),
     }
 s3 = report.setdefault("s3", {})
 for peer in ("s3backer", "s3backer-synced"):
