@@ -69,11 +69,12 @@ class KillTest {
 
   absl::Status KillUnderFio(TestDevice& device) {
     const std::string log = absl::StrCat(dir_, "/fio.log");
+    // By itself fio has writes of several sizes in flight that overlap, and expects one of them.
     const std::string fio = absl::StrCat(
         "fio --name=kill --filename=", device.path(),
         " --rw=randwrite --bsrange=4k-256k --size=48m --time_based --runtime=6 --ioengine=libaio"
         " --direct=1 --iodepth=16 --verify=crc32c --verify_backlog=64 --verify_fatal=1 --fsync=32"
-        " --output=",
+        " --serialize_overlap=1 --output=",
         log);
     FILE* load = popen(fio.c_str(), "r");
     if (load == nullptr) return absl::InternalError("fio can't be started");
