@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 disk k $((128 << 20)) nr_queues=2 -- delay_us=200
 fio --name=k --filename="$DEV" --ioengine=io_uring --direct=1 --iodepth=32 --numjobs=2 --offset_increment=64m \
-  --rw=randwrite --bsrange=4k-64k --size=48m --verify=crc32c --verify_fatal=1 --verify_backlog=256 \
+  --rw=randwrite --bsrange=4k-64k --size=48m --verify=crc32c --verify_fatal=1 --verify_backlog=256 --serialize_overlap=1 \
   --time_based --runtime=25 --output=$WORK/fio 2>$WORK/fio.err &
 fio=$!
 kills=0
