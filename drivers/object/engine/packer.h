@@ -19,7 +19,7 @@ inline int PackingCopies(const Options& options) {
   return options.zstd_level > 0 || options.key.has_value() ? 2 : 1;
 }
 
-// A body of so many zeros. Touching that much new memory takes milliseconds.
+// A body of so many zeros, made in turns: touching that much new memory takes milliseconds.
 Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes);
 
 // The object that `header` and the data in `body` make; completes the header. The data begins at

@@ -27,6 +27,8 @@ class SimDisk final : public LogDevice {
   // Every sector written since the last flush keeps its old or gets its new content, or becomes
   // unreadable; what is in flight never completes.
   void PowerCut();
+  // Until it is written again.
+  void LoseSector(uint64_t offset) { unreadable_.insert(offset / 512); }
   // One bit, in what was written.
   void FlipABit();
   bool idle() const { return in_flight_.empty(); }

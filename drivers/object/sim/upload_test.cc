@@ -86,5 +86,22 @@ TEST_F(UploadFromDiskTest, WritesAtRandom_AreReadBackManyAtATime) {
   EXPECT_LE(disk_->reads() - before, kBlocks / 16);
 }
 
+// The header of the second record lies between the two blocks.
+TEST_F(UploadFromDiskTest, UnreadableSectorBetweenTheBlocks_FailsNothing) {
+  Write(0);
+  Write(1);
+  disk_->LoseSector(kLogRingStart + 2 * kBlockBytes);
+  EXPECT_EQ(UploadedAfter(1), 2u);
+  EXPECT_TRUE(engine().status().ok()) << engine().status();
+}
+
+TEST_F(UploadFromDiskTest, UnreadableBlock_FailsTheVolume) {
+  Write(0);
+  Write(1);
+  disk_->LoseSector(kLogRingStart + 3 * kBlockBytes);
+  RunUntil([&] { return engine().state() == EngineState::kFailed; });
+  EXPECT_TRUE(absl::IsDataLoss(engine().status())) << engine().status();
+}
+
 }  // namespace
 }  // namespace diskd::object
