@@ -56,7 +56,7 @@ static __always_inline bool buse_is_whole_page(struct request *rq)
 
 	return blk_rq_bytes(rq) == PAGE_SIZE &&
 	       bio->bi_iter.bi_size == PAGE_SIZE && bv->bv_len == PAGE_SIZE &&
-	       !(bv->bv_offset | bio->bi_iter.bi_bvec_done);
+	       !mp_bvec_iter_offset(bio->bi_io_vec, bio->bi_iter);
 }
 
 /* A page to the compiler: its length and alignment are known. */
