@@ -21,13 +21,13 @@
 /* On the submitters' CPU, in the interrupt. */
 static void buse_note_submitter(struct buse_lane *lane)
 {
-	if (is_idle_task(current)) {
-		lane->busy_span = 0;
-		return;
-	}
-	lane->busy_span = clamp(2 * lane->busy_span, BUSE_BUSY_FIRST,
-				BUSE_BUSY_MAX);
-	lane->submitter_busy = lane->busy_span;
+	u32 span = 0;
+
+	if (!is_idle_task(current))
+		span = clamp(2 * lane->busy_span, BUSE_BUSY_FIRST,
+			     BUSE_BUSY_MAX);
+	WRITE_ONCE(lane->busy_span, span);
+	lane->submitter_busy = span;
 }
 
 /* The interrupt, on the submitters' CPU. */

@@ -113,6 +113,7 @@ struct buse_lane {
 
 	/* Set before the server sleeps, cleared by who wakes it. */
 	int need_wake ____cacheline_aligned_in_smp;
+	bool spins;		/* in ENTER: it finds pending requests by itself */
 	wait_queue_head_t wait;
 	atomic64_t wakeups;
 	u64 enters;		/* by the server; inexact if threads share it */

@@ -60,12 +60,16 @@ static struct buse_lane *buse_pick_lane(struct buse_queue *q)
 
 /*
  * Shall the submitter copy a small write, under the spin lock? To an idle
- * server; if there is no other CPU that could do it meanwhile; and on a polled
- * queue, whose server makes no calls in which it could copy.
+ * server, unless the submitter has other things to do (away.c) and the server
+ * is there for it; if there is no other CPU that could do it meanwhile; and on
+ * a polled queue, whose server makes no calls in which it could copy.
  */
 static inline bool buse_copy_early(struct buse_queue *q, struct buse_lane *lane)
 {
-	return !lane->nr_delivered || num_online_cpus() == 1 || q->polled;
+	if (num_online_cpus() == 1 || q->polled)
+		return true;
+	return !lane->nr_delivered &&
+	       !(READ_ONCE(lane->spins) && READ_ONCE(lane->busy_span));
 }
 
 /* Can the request go on the ring right here in the submitter? */
@@ -188,6 +192,8 @@ static noinline void buse_flush_lanes(struct buse_queue *q)
 		got |= BIT(lane->index);
 	}
 	spin_unlock(&q->lock);
+	if (fetch)
+		smp_mb(); /* pending_count before need_wake: buse_lane_kick() */
 	for (lane = q->lanes; lane < q->lanes + q->nr_lanes; lane++) {
 		bool waits = fetch && READ_ONCE(lane->accepts) &&
 			     READ_ONCE(lane->need_wake);

@@ -119,16 +119,12 @@ static noinline long buse_break(struct buse_file *file)
 	return -EPROTO;
 }
 
-/* Cheaper than sleeping where another CPU may bring work soon. */
-static bool buse_spin(struct buse_file *file, struct buse_lane *lane, u32 head,
-		      u64 spin_us)
+static bool buse_spin_for(struct buse_file *file, struct buse_lane *lane,
+			  u32 head, u64 spin_us)
 {
 	u64 end = 0;
 	u32 i;
 
-	/* Nobody can bring work while we hold the only CPU. */
-	if (!spin_us || num_online_cpus() == 1 || !single_task_running())
-		return false;
 	do {
 		for (i = 0; i < BUSE_SPIN_LOOKS; i++) {
 			if (buse_lane_ready(lane, head))
@@ -146,6 +142,31 @@ static bool buse_spin(struct buse_file *file, struct buse_lane *lane, u32 head,
 	return false;
 }
 
+/* Cheaper than sleeping where another CPU may bring work soon. */
+static bool buse_spin(struct buse_file *file, struct buse_lane *lane, u32 head,
+		      u64 spin_us)
+{
+	bool found;
+
+	/* Nobody can bring work while we hold the only CPU. */
+	if (!spin_us || num_online_cpus() == 1 || !single_task_running())
+		return false;
+	WRITE_ONCE(lane->spins, true);
+	found = buse_spin_for(file, lane, head, spin_us);
+	WRITE_ONCE(lane->spins, false);
+	return found;
+}
+
+/*
+ * For who does not come back to look: submitters that saw it spin have left
+ * their requests pending by now. They look and leave under the lock.
+ */
+static noinline void buse_spin_seen(struct buse_queue *q)
+{
+	spin_lock(&q->lock);
+	spin_unlock(&q->lock);
+}
+
 static noinline int buse_wait(struct buse_file *file, struct buse_lane *lane, u32 head)
 {
 	DEFINE_WAIT(wait);
@@ -159,7 +180,9 @@ static noinline int buse_wait(struct buse_file *file, struct buse_lane *lane, u3
 		if (buse_lane_ready(lane, head) || buse_file_error(file))
 			break;
 		if (signal_pending(current)) {
-			ret = -EINTR;
+			buse_spin_seen(lane->queue);
+			if (!buse_lane_ready(lane, head))
+				ret = -EINTR;
 			break;
 		}
 		schedule();
@@ -241,7 +264,9 @@ static long buse_enter(struct buse_file *file, u64 arg)
 		if (ret)
 			return ret;
 	}
-	/* What was just delivered may be the successor's. */
+	/* What was just delivered, or left to us, may be the successor's. */
+	buse_spin_seen(lane->queue);
+	buse_lane_deliver(lane, true);
 	buse_lane_kick(lane);
 	return ret;
 }
