@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/supervisor/driver_calls.h"
 
-#include <algorithm>
-
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
@@ -16,13 +13,6 @@ namespace {
 diskd::driver::v1::Transport ForDriver(diskd::v1::Transport transport) {
   return transport == diskd::v1::TRANSPORT_BUSE ? diskd::driver::v1::TRANSPORT_BUSE
                                                 : diskd::driver::v1::TRANSPORT_FUSE;
-}
-
-absl::Duration OpenLimit(const diskd::driver::v1::VolumeConfig& config) {
-  const auto it = config.parameters().find(kOpenLimitParameter);
-  int64_t seconds = 0;
-  if (it == config.parameters().end() || !absl::SimpleAtoi(it->second, &seconds)) return kOpenLimit;
-  return std::clamp(absl::Seconds(seconds), kOpenLimit, kLongestOpenLimit);
 }
 
 std::vector<int> Numbers(const std::vector<Fd>& descriptors) {
@@ -70,7 +60,7 @@ absl::StatusOr<diskd::driver::v1::Geometry> OpenVolume(
   request.mutable_open()->set_standby(as == OpenAs::kStandby);
   request.mutable_open()->set_successor(as != OpenAs::kFirst);
   request.mutable_open()->set_tell_progress(true);
-  ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, OpenLimit(config)));
+  ASSIGN_OR_RETURN(const DriverAnswer answer, process.Call(request, {}, kOpenLimit));
   const diskd::driver::v1::Geometry& geometry = answer.response.open().geometry();
   // More than recorded: a change of size that was not completed; what it adds is not shown yet.
   const bool growing = as != OpenAs::kFirst && geometry.size_bytes() > config.size_bytes();

@@ -16,10 +16,6 @@ namespace diskd::agent {
 // May write a whole backing store.
 inline constexpr absl::Duration kProvisionLimit = absl::Minutes(30);
 inline constexpr absl::Duration kOpenLimit = absl::Seconds(30);
-// In seconds, up to this one: of volumes whose opening may have to wait for another node, as their
-// driver says when they are created.
-inline constexpr char kOpenLimitParameter[] = "open_limit_s";
-inline constexpr absl::Duration kLongestOpenLimit = absl::Hours(3);
 inline constexpr absl::Duration kServeLimit = absl::Seconds(20);
 inline constexpr absl::Duration kStatusLimit = absl::Seconds(3);
 // I/O stands still meanwhile: a driver that takes longer to finish what it holds has to be replaced

@@ -25,11 +25,13 @@ struct DriverAnswer {
 };
 
 // Of calls whose driver tells that it is at work, where the limit of the call is not longer: so
-// long without a step, and so long in all. The first ends before the minute that a client waits
-// unless told otherwise, so that its user learns what the driver said.
+// long without a step, and so long in all, or as long as the driver expects, up to `longest`. The
+// first ends before the minute that a client waits unless told otherwise, so that its user learns
+// what the driver said.
 struct ProgressLimits {
   absl::Duration step = absl::Seconds(50);
   absl::Duration all = absl::Minutes(15);
+  absl::Duration longest = absl::Hours(6);
 };
 
 // Thread-safe; calls wait for each other. The destructor leaves the process alone.

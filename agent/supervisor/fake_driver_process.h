@@ -203,6 +203,7 @@ class FakeDrivers::Process : public DriverProcess {
     const std::string& id = request.config().volume_id();
     absl::MutexLock lock(&world_->mutex_);
     ++world_->feature_calls_[{id, serving}];
+    world_->may_tell_progress_[id] = request.tell_progress();
     std::vector<std::string>& names = world_->snapshots_[id];
     if (request.has_create_snapshot()) {
       const std::string& name = request.create_snapshot().name();

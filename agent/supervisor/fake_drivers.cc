@@ -154,6 +154,11 @@ int FakeDrivers::feature_calls(const std::string& volume_id, bool serving) {
   return feature_calls_[{volume_id, serving}];
 }
 
+bool FakeDrivers::feature_may_tell_progress(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  return may_tell_progress_[volume_id];
+}
+
 void FakeDrivers::KillProcess(const std::string& volume_id) {
   const auto state = Find(volume_id);
   absl::MutexLock lock(&state->mutex);

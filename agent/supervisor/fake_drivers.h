@@ -69,6 +69,8 @@ class FakeDrivers : public DriverLauncher {
   std::string SecretOf(const std::string& volume_id);  // "token", of the last open or provision
   uint64_t Resized(const std::string& volume_id);      // 0: never
   int feature_calls(const std::string& volume_id, bool serving);
+  // Of the last one.
+  bool feature_may_tell_progress(const std::string& volume_id);
   // Calls of this kind have no answer while `hold`.
   void HoldCalls(const std::string& kind, bool hold);
   // Calls of this kind ("open", "serve", "provision", ...) fail with the status from now on.
@@ -94,6 +96,7 @@ class FakeDrivers : public DriverLauncher {
   std::map<std::string, std::string> secrets_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> resized_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, bool>, int> feature_calls_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, bool> may_tell_progress_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> held_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   int launches_ ABSL_GUARDED_BY(mutex_) = 0;

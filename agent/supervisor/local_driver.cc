@@ -134,8 +134,10 @@ absl::Status LocalDriverProcess::AwaitAnswer(absl::Duration limit, DriverAnswer&
     if (doing.empty() || answer.response.progress().steps() > steps) step = now;
     steps = answer.response.progress().steps();
     doing = answer.response.progress().doing();
-    deadline = std::min(
-        {now + limit, step + std::max(limit, limits_.step), begin + std::max(limit, limits_.all)});
+    const absl::Duration expected =
+        std::min(absl::Seconds(answer.response.progress().expected_s()), limits_.longest);
+    deadline = std::min({now + limit, step + std::max(limit, limits_.step),
+                         begin + std::max({limit, limits_.all, expected})});
   }
 }
 

@@ -128,19 +128,20 @@ TEST_F(LocalDriverTest, Log_KeepsOutputAndIsRotatedAtTheLimit) {
 // A driver that tells of progress, every 20 ms, `times` times, and then answers.
 class OpeningDriver {
  public:
-  OpeningDriver(const std::string& path, int times, bool advances)
+  OpeningDriver(const std::string& path, int times, bool advances, int64_t expected_s = 0)
       : listener_(*ListenPacketSocket(path)),
-        thread_([this, times, advances] { Serve(times, advances); }) {}
+        thread_([this, times, advances, expected_s] { Serve(times, advances, expected_s); }) {}
   ~OpeningDriver() { thread_.join(); }
 
  private:
-  void Serve(int times, bool advances) {
+  void Serve(int times, bool advances, int64_t expected_s) {
     const Fd client(accept(listener_.get(), nullptr, nullptr));
     if (!ReceivePacket(client.get(), kSoon).ok()) return;
     diskd::driver::v1::Response response;
     for (int i = 0; i < times; ++i) {
       response.mutable_progress()->set_steps(advances ? i : 5);
       response.mutable_progress()->set_doing("store unreachable: no route");
+      response.mutable_progress()->set_expected_s(expected_s);
       if (!SendPacket(client.get(), response.SerializeAsString()).ok()) return;
       absl::SleepFor(absl::Milliseconds(20));
     }
@@ -192,6 +193,22 @@ TEST_F(OpenProgressTest, ThatStandsStill_EndsAndSaysWhatItWaitsFor) {
 TEST_F(OpenProgressTest, ThatNeverArrives_EndsToo) {
   auto process = MakeProcess({.all = kSilence});
   const OpeningDriver driver(path(), /*times=*/10000, /*advances=*/true);
+  const absl::Status status = Open(*process);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_TRUE(process->Kill());
+}
+
+TEST_F(OpenProgressTest, ThatWasExpectedToTakeLong_HasThatTime) {
+  auto process = MakeProcess({.all = kSilence});
+  const OpeningDriver driver(path(), /*times=*/50, /*advances=*/true, /*expected_s=*/60);
+  const absl::Status status = Open(*process);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_TRUE(process->Kill());
+}
+
+TEST_F(OpenProgressTest, ThatExpectsTooMuch_EndsToo) {
+  auto process = MakeProcess({.all = kSilence, .longest = 2 * kSilence});
+  const OpeningDriver driver(path(), /*times=*/10000, /*advances=*/true, /*expected_s=*/1 << 30);
   const absl::Status status = Open(*process);
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   EXPECT_TRUE(process->Kill());

@@ -64,6 +64,7 @@ absl::StatusOr<FeatureResponse> Features::Call(const VolumeRecord& volume, Featu
       return response.status();
     });
   } else {
+    request.set_tell_progress(true);
     response = CallAtRest(environment_, volume, request, /*slot=*/0, kRestingFeatureLimit);
     status = response.status();
   }

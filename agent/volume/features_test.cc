@@ -58,6 +58,8 @@ TEST_F(FeaturesTest, SnapshotAtRest_RunsInAProcessThatEndsAfterwards) {
   EXPECT_FALSE(created->existed());
   EXPECT_EQ(node_.drivers().count(id), 0);
   EXPECT_EQ(node_.drivers().feature_calls(id, /*serving=*/false), 1);
+  EXPECT_TRUE(node_.drivers().feature_may_tell_progress(id))
+      << "it may have to wait for another node";
   EXPECT_TRUE(Snapshot("a", "one")->existed());
   ASSERT_TRUE(Snapshot("a", "two").ok());
   ASSERT_TRUE(Snapshot("a", "three").ok());

@@ -15,7 +15,7 @@ namespace diskd::object {
 namespace {
 
 // What an open may take besides its waits for a lease.
-constexpr absl::Duration kOpenMargin = absl::Seconds(20);
+constexpr absl::Duration kOpenMargin = absl::Minutes(15);
 
 }  // namespace
 
@@ -39,24 +39,22 @@ absl::Status ParseFencing(const sdk::VolumeConfig& config, Options& options) {
     }
     *milliseconds = seconds * 1000;
   }
-  const std::string limit = Parameter(config, "open_limit_s");
-  if (!lease && !limit.empty()) {
-    return WrongParameter("open_limit_s", limit, "left out without fencing=lease");
-  }
   if (!lease) return absl::OkStatus();
-  // The agent gives an open no more than that.
-  const auto needed =
-      static_cast<uint32_t>(absl::ToInt64Seconds(2 * LeaseClock(times).Silent() + kOpenMargin) + 1);
-  uint32_t given = 0;
-  if (!absl::SimpleAtoi(limit, &given) || given < needed) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("with fencing=lease, lease_s=", times.lease_ms / 1000,
-                     " and late_s=", times.late_ms / 1000, " an open takes up to ", needed,
-                     " s after the loss of an owner: give open_limit_s=", needed, " or more"));
-  }
   options.fencing = Fencing::kLease;
   options.gate = std::make_shared<SendGate>();
   return absl::OkStatus();
+}
+
+absl::Duration LongestLeaseWait(const Options& options) {
+  if (options.fencing != Fencing::kLease) return absl::ZeroDuration();
+  const LeaseClock clock(options.lease);
+  // For a late beat of who has ended, for his silence, and for that of who was not seen.
+  return clock.Landed() + clock.Interval() + 2 * clock.Silent();
+}
+
+absl::Duration ExpectedOpening(const Options& options) {
+  const absl::Duration wait = LongestLeaseWait(options);
+  return wait > absl::ZeroDuration() ? wait + kOpenMargin : wait;
 }
 
 }  // namespace diskd::object

@@ -5,14 +5,19 @@
 #define DISKD_DRIVERS_OBJECT_FENCING_PARAMETERS_H_
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/sdk/driver.h"
 
 namespace diskd::object {
 
-// `fencing`, `lease`, `gate`: the store has to be given that gate. INVALID_ARGUMENT, also when an
-// attach would be given less time than a lease may need, with the time.
+// `fencing`, `lease`, `gate`: the store has to be given that gate. INVALID_ARGUMENT.
 absl::Status ParseFencing(const sdk::VolumeConfig& config, Options& options);
+
+// What an open may take where it may have to wait for leases, and its waits alone; zero: there are
+// none.
+absl::Duration ExpectedOpening(const Options& options);
+absl::Duration LongestLeaseWait(const Options& options);
 
 }  // namespace diskd::object
 

@@ -3,6 +3,8 @@
 // Volumes with fencing=lease as the driver has them, with a short lease.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "drivers/object/testing/test_volume.h"
 #include "drivers/sdk/features.h"
 
@@ -16,7 +18,6 @@ sdk::VolumeConfig Leased(const sdk::TempDir& dir) {
   config.parameters["fencing"] = "lease";
   config.parameters["lease_s"] = "6";  // a busy machine may not run an owner for seconds
   config.parameters["late_s"] = "1";
-  config.parameters["open_limit_s"] = "60";
   return config;
 }
 
@@ -38,11 +39,19 @@ TEST(ObjectDriver_LeaseParameters, ThatContradictEachOther_AreRefused) {
   ExpectRefused(config, "late_s=0");
 }
 
-TEST(ObjectDriver_LeaseWithoutTimeToOpen, IsRefused_WithTheTimeItTakes) {
+// It had to be given once, and volumes keep what they were created with.
+TEST(ObjectDriver_LeaseParameters, OfEarlierVersions_AreTaken) {
   const sdk::TempDir dir;
   sdk::VolumeConfig config = Leased(dir);
-  for (const char* name : {"lease_s", "late_s", "open_limit_s"}) config.parameters.erase(name);
-  ExpectRefused(config, "open_limit_s=263");
+  config.parameters["open_limit_s"] = "60";
+  const auto& known = Definition().parameters;
+  for (const auto& given : config.parameters) {
+    EXPECT_TRUE(std::any_of(known.begin(), known.end(), [&given](const auto& parameter) {
+      return parameter.name == given.first;
+    })) << given.first;
+  }
+  EXPECT_TRUE(Definition().provision(config).ok());
+  EXPECT_TRUE(Definition().deprovision(config).ok());
 }
 
 TEST(ObjectDriver_Lease, AnotherNodeFindsWhatWasWritten_AndTheFirstOneToo) {

@@ -32,7 +32,7 @@ const sdk::DriverDefinition& Definition() {
        {"lease_s", "fencing=lease: how long an owner acts without the store, in s (default 60)"},
        {"late_s",
         "fencing=lease: no request is applied later than so many s after its sending (default 60)"},
-       {"open_limit_s", "fencing=lease: how long an attach may take, in s"},
+       {"open_limit_s", "ignored: an open has the time that its leases need"},
        {"compression", "of new objects: none (default), zstd or zstd:LEVEL, 1 to 19"},
        {"encryption", "aes-256-gcm or none (default: by whether there is a key)"},
        {"encryption_key_file",

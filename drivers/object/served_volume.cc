@@ -13,6 +13,7 @@
 #include "base/errno_status.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "drivers/object/fencing_parameters.h"
 #include "drivers/object/object_volume.h"
 #include "drivers/object/runtime/log_file.h"
 
@@ -115,9 +116,10 @@ absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::OpenOn(std::unique_p
   driver->posting_ = std::make_unique<PostingStore>(driver->store_.get(), driver->thread_.get());
   if (config.standby) return driver;
   RETURN_IF_ERROR(driver->OpenLog(config.successor));
-  RETURN_IF_ERROR(
-      driver->OpenEngine(config.successor, absl::InfiniteDuration(), tell_interval,
-                         [&config, &driver] { driver->TellOpening(config.tell_opening); }));
+  LeaseWait wait{absl::Now() + LongestLeaseWait(driver->volume_.options)};
+  RETURN_IF_ERROR(driver->OpenEngine(
+      config.successor, absl::InfiniteDuration(), tell_interval,
+      [&config, &driver, &wait] { driver->TellOpening(config.tell_opening, wait); }));
   // What HEAD says, not what the volume was created with: the two must be seen to differ.
   driver->geometry_.size_bytes = *driver->Ask<uint64_t>(
       absl::InfiniteDuration(),
@@ -174,14 +176,23 @@ absl::Status ServedVolume::OpenEngine(bool successor, absl::Duration limit,
                       absl::StrCat("volume ", volume_id_, ": ", answer->result.message()));
 }
 
-void ServedVolume::TellOpening(const sdk::VolumeConfig::TellOpening& tell) const {
+void ServedVolume::TellOpening(const sdk::VolumeConfig::TellOpening& tell, LeaseWait& wait) const {
   if (tell == nullptr) return;
+  sdk::OpeningProgress opening;
+  opening.expected = ExpectedOpening(volume_.options);
   const uint64_t answers = posting_->answers();
   const auto outage = posting_->outage();
-  tell(answers + log_->reads(),
-       outage.has_value() ? Describe(*outage)
-                          : absl::StrCat("the volume is recovered from the store, which has given ",
-                                         answers, " answers so far"));
+  const bool lease = absl::Now() < wait.until;
+  if (lease && !outage.has_value()) ++wait.turns;
+  opening.steps = answers + log_->reads() + wait.turns;
+  if (outage.has_value()) {
+    opening.doing = Describe(*outage);
+  } else {
+    opening.doing = absl::StrCat("the volume is recovered from the store, which has given ",
+                                 answers, " answers so far");
+    if (lease) absl::StrAppend(&opening.doing, "; a lease of another owner may have to end first");
+  }
+  tell(opening);
 }
 
 std::optional<sdk::Trouble> ServedVolume::trouble() {

@@ -99,8 +99,13 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   // engine.
   absl::Status OpenEngine(bool successor, absl::Duration limit, absl::Duration tell_interval,
                           const std::function<void()>& tell);
+  // An open that waits for leases is at nothing but that; each look at it counts as a step.
+  struct LeaseWait {
+    absl::Time until;
+    uint64_t turns = 0;
+  };
   // What the opening is at.
-  void TellOpening(const sdk::VolumeConfig::TellOpening& tell) const;
+  void TellOpening(const sdk::VolumeConfig::TellOpening& tell, LeaseWait& wait) const;
   void StopEngine();
   void EndEngine(absl::Notification& gone);
 

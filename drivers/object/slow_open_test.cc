@@ -92,9 +92,9 @@ TEST(ObjectDriver_Open, OnASlowStore_TellsHowFarItIs) {
   std::vector<uint64_t> steps;
   std::string doing;
   // No answer of the store comes before the agent was told.
-  config.tell_opening = [&](uint64_t step, const std::string& what) {
-    steps.push_back(step);
-    doing = what;
+  config.tell_opening = [&](const sdk::OpeningProgress& opening) {
+    steps.push_back(opening.steps);
+    doing = opening.doing;
     gate->LetThrough(/*forever=*/false);
   };
   auto opened = ServedVolume::OpenOn(std::make_unique<SlowStore>(*std::move(store), gate), config,
@@ -105,6 +105,24 @@ TEST(ObjectDriver_Open, OnASlowStore_TellsHowFarItIs) {
   EXPECT_GT(steps.back(), steps.front());
   EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
   EXPECT_NE(doing.find("recovered from the store"), std::string::npos) << doing;
+}
+
+TEST(ObjectDriver_Open, ThatWaitsForALease_ComesOnAndSaysHowLong) {
+  const sdk::TempDir dir;
+  sdk::VolumeConfig config = Config(dir);
+  config.parameters["fencing"] = "lease";
+  config.parameters["lease_s"] = "6";  // a busy machine may not run an owner for seconds
+  config.parameters["late_s"] = "1";
+  ASSERT_TRUE(Definition().provision(config).ok());
+  std::vector<sdk::OpeningProgress> told;
+  config.tell_opening = [&told](const sdk::OpeningProgress& opening) { told.push_back(opening); };
+  const auto opened =
+      ServedVolume::OpenOn(nullptr, config, /*at_rest=*/false, absl::Milliseconds(5));
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  ASSERT_GE(told.size(), 100u);  // the claim alone takes 2 s
+  for (size_t i = 1; i < told.size(); ++i) ASSERT_GT(told[i].steps, told[i - 1].steps);
+  EXPECT_GT(told[0].expected, 2 * absl::Seconds(7));
+  EXPECT_NE(told[0].doing.find("lease"), std::string::npos) << told[0].doing;
 }
 
 }  // namespace

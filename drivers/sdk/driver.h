@@ -155,6 +155,13 @@ class SyncDriver : public Driver {
   absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(int index, QueueIo& io) final;
 };
 
+// What an open is at.
+struct OpeningProgress {
+  uint64_t steps = 0;       // more than before: it comes on
+  std::string doing;        // or what it waits for; for the user
+  absl::Duration expected;  // the whole open, where it is known to take long; at most 6 h
+};
+
 // What the volume was created with; handed to every function of a DriverDefinition.
 struct VolumeConfig {
   std::string volume_id;
@@ -171,10 +178,11 @@ struct VolumeConfig {
   std::map<std::string, std::string> parameters;  // checked against the definition's list
   // Likewise. Must never reach a log, a status or a disk; the agent brings them again.
   std::map<std::string, std::string> secrets;
-  // `open` only, in its thread, until it returns: tells the agent what an open that takes long is
-  // at. The agent ends one that tells nothing for 30 s, or no more `steps` than before for 50 s.
-  // May be null.
-  using TellOpening = std::function<void(uint64_t steps, const std::string& doing)>;
+  // `open` and what `at_rest` gives only, in the thread of the call, until that returns: tells the
+  // agent what an open that takes long is at. The agent ends one that tells nothing for 30 s (at
+  // rest 3 min), no more `steps` than before for 50 s (3 min), or goes on for longer than 15 min
+  // and what it `expected`. May be null.
+  using TellOpening = std::function<void(const OpeningProgress&)>;
   TellOpening tell_opening;
 };
 

@@ -5,12 +5,12 @@
 # nothing and changes nothing; an orderly detach lets the next one in sooner; a killed driver comes back.
 . "$(readlink -f "$(dirname "$0")")/two_nodes.sh"
 ID=00112233445566778899aabbccddee01
-LEASE_S=6 LATE_S=3 OPEN_S=60
+LEASE_S=6 LATE_S=3
 FENCED_LIMIT_S=30
 
 leased() { # NAME [options]
   create_volume "$1" 64MiB --param volume=$ID --param fencing=lease --param lease_s=$LEASE_S \
-    --param late_s=$LATE_S --param open_limit_s=$OPEN_S "${@:2}"
+    --param late_s=$LATE_S "${@:2}"
 }
 
 open_server swift

@@ -14,6 +14,21 @@
 #include "drivers/sdk/transport/fuse_server.h"
 
 namespace diskd::sdk {
+namespace {
+
+// For the time in which `reply` lives.
+VolumeConfig::TellOpening TellAhead(const ControlReply& reply) {
+  if (reply.send_ahead == nullptr) return nullptr;
+  return [&reply](const OpeningProgress& opening) {
+    driver::v1::Response response;
+    response.mutable_progress()->set_steps(opening.steps);
+    response.mutable_progress()->set_doing(opening.doing);
+    response.mutable_progress()->set_expected_s(absl::ToInt64Seconds(opening.expected));
+    reply.send_ahead(response);
+  };
+}
+
+}  // namespace
 
 DriverService::~DriverService() { Shutdown(); }
 
@@ -59,7 +74,7 @@ void DriverService::Handle(const driver::v1::Request& request, std::vector<Fd> f
       if (status.ok()) response.mutable_hand_over();
       break;
     case driver::v1::Request::kFeature:
-      status = Feature(request.feature(), *response.mutable_feature());
+      status = Feature(request.feature(), reply);
       break;
     case driver::v1::Request::kStatus:
       FillStatus(*response.mutable_status());
@@ -121,14 +136,7 @@ absl::Status DriverService::Open(const driver::v1::OpenRequest& request,
     return absl::FailedPreconditionError(
         absl::StrCat("volume ", config_.volume_id, " is open in this process already"));
   }
-  if (request.tell_progress() && reply.send_ahead != nullptr) {
-    volume.tell_opening = [&reply](uint64_t steps, const std::string& doing) {
-      driver::v1::Response response;
-      response.mutable_progress()->set_steps(steps);
-      response.mutable_progress()->set_doing(doing);
-      reply.send_ahead(response);
-    };
-  }
+  if (request.tell_progress()) volume.tell_opening = TellAhead(reply);
   ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver, definition_.open(volume));
   volume.tell_opening = nullptr;
   const Geometry geometry = driver->geometry();
@@ -140,13 +148,15 @@ absl::Status DriverService::Open(const driver::v1::OpenRequest& request,
 }
 
 absl::Status DriverService::Feature(const driver::v1::FeatureRequest& request,
-                                    driver::v1::FeatureResponse& response) {
+                                    ControlReply& reply) {
   if (driver_ != nullptr && request.config().volume_id() != config_.volume_id) {
     return absl::FailedPreconditionError(absl::StrCat("volume ", config_.volume_id,
                                                       " is open in this process, not ",
                                                       request.config().volume_id()));
   }
-  ASSIGN_OR_RETURN(response, AnswerFeature(request, definition_, driver_.get()));
+  ASSIGN_OR_RETURN(*reply.response.mutable_feature(),
+                   AnswerFeature(request, definition_, driver_.get(),
+                                 request.tell_progress() ? TellAhead(reply) : nullptr));
   return absl::OkStatus();
 }
 

@@ -36,8 +36,7 @@ class DriverService final : public ControlHandler {
   absl::Status Provision(const driver::v1::ProvisionRequest& request);
   absl::Status Deprovision(const driver::v1::VolumeConfig& config);
   absl::Status Open(const driver::v1::OpenRequest& request, const ControlReply& reply);
-  absl::Status Feature(const driver::v1::FeatureRequest& request,
-                       driver::v1::FeatureResponse& response);
+  absl::Status Feature(const driver::v1::FeatureRequest& request, ControlReply& reply);
   absl::Status Serve(const driver::v1::ServeRequest& request, std::vector<Fd> fds);
   absl::Status Standby(const driver::v1::StandbyRequest& request, std::vector<Fd> fds);
   absl::Status TakeOver(std::vector<Fd> fds);

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "drivers/sdk/device/fuse_abi.h"
+#include "drivers/sdk/features.h"
 #include "drivers/sdk/testing/fake_driver.h"
 #include "gtest/gtest.h"
 
@@ -49,7 +50,9 @@ const DriverDefinition& TestDefinition() {
             return absl::OkStatus();
           },
       .open = [](const VolumeConfig& config) -> absl::StatusOr<std::unique_ptr<Driver>> {
-        if (config.tell_opening != nullptr) config.tell_opening(7, "waiting for a friend");
+        if (config.tell_opening != nullptr) {
+          config.tell_opening({7, "waiting for a friend", absl::Minutes(20)});
+        }
         return std::make_unique<CountedDriver>(config.size_bytes);
       },
   };
@@ -122,11 +125,32 @@ TEST_F(DriverServiceTest, Open_TellsItsProgressToWhoAsksForIt) {
   ASSERT_EQ(ahead.size(), 1u);
   EXPECT_EQ(ahead[0].progress().steps(), 7u);
   EXPECT_EQ(ahead[0].progress().doing(), "waiting for a friend");
+  EXPECT_EQ(ahead[0].progress().expected_s(), 1200);
   DriverService other(TestDefinition());
   request.mutable_open()->set_tell_progress(false);
   other.Handle(request, {}, reply);
   EXPECT_TRUE(reply.response.has_open());
   EXPECT_EQ(ahead.size(), 1u);
+}
+
+TEST_F(DriverServiceTest, FeatureAtRest_TellsHowTheOpeningGoes) {
+  DriverDefinition definition = TestDefinition();
+  definition.at_rest = [](const VolumeConfig& config) {
+    config.tell_opening({3, "waiting for another node", absl::Minutes(5)});
+    return absl::StatusOr<std::unique_ptr<VolumeFeatures>>(absl::UnavailableError("gone"));
+  };
+  DriverService service(definition);
+  Control request;
+  *request.mutable_feature()->mutable_config() = config_;
+  request.mutable_feature()->mutable_list_snapshots();
+  request.mutable_feature()->set_tell_progress(true);
+  std::vector<Response> ahead;
+  ControlReply reply;
+  reply.send_ahead = [&ahead](const Response& response) { ahead.push_back(response); };
+  service.Handle(request, {}, reply);
+  ASSERT_EQ(ahead.size(), 1u);
+  EXPECT_EQ(ahead[0].progress().doing(), "waiting for another node");
+  EXPECT_EQ(reply.response.message(), "gone");
 }
 
 TEST_F(DriverServiceTest, Ping_SaysWhatMakesEveryRequestFail) {

@@ -2,6 +2,7 @@
 #include "drivers/sdk/control/feature_request.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -137,8 +138,10 @@ absl::Status Answer(const FeatureRequest& request, VolumeFeatures& features,
 }  // namespace
 
 absl::StatusOr<FeatureResponse> AnswerFeature(const FeatureRequest& request,
-                                              const DriverDefinition& definition, Driver* serving) {
-  ASSIGN_OR_RETURN(const VolumeConfig config, FromProto(request.config(), definition));
+                                              const DriverDefinition& definition, Driver* serving,
+                                              VolumeConfig::TellOpening tell) {
+  ASSIGN_OR_RETURN(VolumeConfig config, FromProto(request.config(), definition));
+  config.tell_opening = std::move(tell);
   std::unique_ptr<VolumeFeatures> resting;
   VolumeFeatures* features = serving == nullptr ? nullptr : serving->features();
   if (serving == nullptr && definition.at_rest != nullptr) {

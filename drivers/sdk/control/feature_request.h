@@ -11,10 +11,12 @@
 
 namespace diskd::sdk {
 
-// `serving`: the open volume of this process; nullptr: none is open, the volume is at rest.
+// `serving`: the open volume of this process; nullptr: none is open, the volume is at rest. `tell`:
+// of one at rest that is opened for it.
 absl::StatusOr<driver::v1::FeatureResponse> AnswerFeature(const driver::v1::FeatureRequest& request,
                                                           const DriverDefinition& definition,
-                                                          Driver* serving);
+                                                          Driver* serving,
+                                                          VolumeConfig::TellOpening tell = nullptr);
 
 }  // namespace diskd::sdk
 
