@@ -4,7 +4,7 @@
 # writes to it, ROUNDS times. The first one's driver stops with a state that `diskctl ls` shows; what it
 # goes on writing, at once and with requests that were held up, changes nothing.
 . "$(readlink -f "$(dirname "$0")")/two_nodes.sh"
-ROUNDS=${ROUNDS:-2}
+ROUNDS=${ROUNDS:-2} FILES=5
 ID=00112233445566778899aabbccddeeff
 MOUNT=$WORK/mnt/disk
 FENCED_LIMIT_S=30
@@ -28,7 +28,7 @@ for ((round = 0; round < ROUNDS; round++)); do
   mount "$device" "$MOUNT"
   [ $round = 0 ] || (cd "$MOUNT" && sha256sum --quiet -c "$WORK/sums") ||
     fail "round $round: files are damaged"
-  head -c 3000000 /dev/urandom >"$MOUNT/file-$round"
+  head -c 3000000 /dev/urandom >"$MOUNT/file-$((round % FILES))"
   sync -f "$MOUNT"
   (cd "$MOUNT" && sha256sum file-*) >"$WORK/sums"
   on $owner await_uploaded "$name"
