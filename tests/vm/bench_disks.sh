@@ -8,8 +8,8 @@
 # usage: bench_disks.sh cost|iops [--kernel 6.12] [--bin DIR] [--out DIR] [--cpus "1 2"]
 #          [--repeats N] [--only REGEX] [--specs randread/32,...]
 set -euo pipefail
-cd "$(dirname "$(readlink -f "$0")")"
-repo=$(readlink -f ../..)
+here=$(dirname "$(readlink -f "$0")")
+repo=$(readlink -f "$here/../..")
 BENCH=${1:?usage: bench_disks.sh cost|iops [options]}
 shift
 KERNEL=6.12 BIN=$repo/build/bin OUT="" CPUS="1 2" REPEATS=7 ONLY="" SPECS=""
@@ -30,6 +30,7 @@ done
 OUT=${OUT:-$repo/build/vm/bench-$BENCH}
 mkdir -p "$OUT"
 OUT=$(readlink -f "$OUT")
+cd "$here"
 TOOLS="fio date"
 [ "$BENCH" = cost ] || TOOLS+=" nbdkit nbd-client"
 

@@ -5,8 +5,8 @@
 #
 # usage: bench_volumes.sh [--kernel 6.12] [--bin DIR] [--out DIR]
 set -euo pipefail
-cd "$(dirname "$(readlink -f "$0")")"
-repo=$(readlink -f ../..)
+here=$(dirname "$(readlink -f "$0")")
+repo=$(readlink -f "$here/../..")
 KERNEL=6.12 BIN=$repo/build/bin OUT=$repo/build/vm/bench-volumes
 while [ $# -gt 0 ]; do
   case $1 in
@@ -22,7 +22,7 @@ done
 export VM_ACCEL="tcg,thread=single,tb-size=1024" VM_CPU="max,-erms,-rdrand,-rdseed" VM_CPUS=1
 export VM_QEMU="-icount shift=0 -rtc clock=vm,base=2026-01-01 -seed 7"
 export VM_APPEND="tsc_early_khz=1000000 norandmaps random.trust_cpu=off"
-./run.sh --kernel "$KERNEL" --bin "$BIN" --out "$OUT" --tests "$PWD/volumes" >&2
+"$here/run.sh" --kernel "$KERNEL" --bin "$BIN" --out "$OUT" --tests "$here/volumes" >&2
 log=$OUT/results/volume_cost/log
 [ "$(cat "$OUT/results/volume_cost/status")" = 0 ] || { cat "$log" >&2; exit 1; }
 python3 - "$log" <<'PY'
