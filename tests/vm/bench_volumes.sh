@@ -22,7 +22,7 @@ done
 export VM_ACCEL="tcg,thread=single,tb-size=1024" VM_CPU="max,-erms,-rdrand,-rdseed" VM_CPUS=1
 export VM_QEMU="-icount shift=0 -rtc clock=vm,base=2026-01-01 -seed 7"
 export VM_APPEND="tsc_early_khz=1000000 norandmaps random.trust_cpu=off"
-"$here/run.sh" --kernel "$KERNEL" --bin "$BIN" --out "$OUT" --tests "$here/volumes" >&2
+"$here/run.sh" --kernel "$KERNEL" --bin "$BIN" --out "$OUT" --tests "$here/bench/volumes" >&2
 log=$OUT/results/volume_cost/log
 [ "$(cat "$OUT/results/volume_cost/status")" = 0 ] || { cat "$log" >&2; exit 1; }
 python3 - "$log" <<'PY'
