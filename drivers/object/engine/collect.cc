@@ -348,7 +348,7 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
   const size_t room = ObjectHeaderBytes(header);
   const uint64_t bytes = room + live.size() * uint64_t{kBlockBytes};
   const MemoryBudget::Grant memory = co_await bodies_.Take(bytes * PackingCopies(options_));
-  std::string data = co_await MakeBody(environment_.scheduler, bytes);
+  std::string data = co_await NewBody(bytes);
   Workers workers(environment_.scheduler, kReadsAtOnce);
   for (size_t at = 0; at < live.size() && workers.status().ok();) {
     std::vector<BlockLocation> places = {live[at].second};
@@ -363,10 +363,9 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
     at += run;
   }
   CO_RETURN_IF_ERROR(co_await workers.Finish());
-  std::shared_ptr<const std::string> body =
-      co_await PackObject(environment_.scheduler, options_, header, std::move(data), room);
+  data = co_await PackObject(environment_.scheduler, options_, header, std::move(data), room);
   const absl::StatusOr<ObjectHeader> there =
-      co_await store_.Create(Lane::kCollect, header, std::move(body));
+      co_await store_.Create(Lane::kCollect, header, body_memory_->Share(std::move(data), bytes));
   if (!there.ok()) co_return there.status();
   if (*there != header) co_return absl::DataLossError("the name of a moved object is taken");
   uint64_t block = ObjectHeaderBytes(header) / kBlockBytes;

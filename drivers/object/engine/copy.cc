@@ -188,8 +188,8 @@ Task<absl::Status> Copy::Store(std::vector<Lba> lbas, std::string blocks) {
     header.moved.push_back({lbas[i], {0, 0, 0, crc}});
     header.block_crcs.push_back(crc);
   }
-  std::shared_ptr<const std::string> body =
-      co_await PackObject(scheduler_, *to_.options, header, std::move(blocks), /*room=*/0);
+  auto body = std::make_shared<const std::string>(
+      co_await PackObject(scheduler_, *to_.options, header, std::move(blocks), /*room=*/0));
   const absl::StatusOr<ObjectHeader> there =
       co_await to_.store->Create(Lane::kCollect, header, std::move(body));
   if (!there.ok()) co_return there.status();

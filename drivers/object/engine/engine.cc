@@ -16,6 +16,7 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
       store_(lease_ != nullptr ? lease_.get() : environment.store, environment.scheduler,
              absl::InfiniteDuration(), options_.key_or_null()),
       bodies_(environment.scheduler, options_.body_bytes),
+      body_memory_(std::make_shared<BodyMemory>(options_.body_bytes)),
       readers_(environment.scheduler),
       head_(&store_, environment.scheduler, volume, options_),
       tree_(

@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "drivers/object/engine/block_map.h"
 #include "drivers/object/engine/block_reader.h"
+#include "drivers/object/engine/body_memory.h"
 #include "drivers/object/engine/diff.h"
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/engine/lease_store.h"
@@ -163,6 +164,8 @@ class Engine {
   bool CutNow() const;
   std::shared_ptr<Batch> Cut();
   Task<void> Upload(std::shared_ptr<Batch> batch);
+  Task<std::string> NewBody(uint64_t bytes);
+  void ArmBodyTimer();
   Task<absl::Status> FillBody(const Batch& batch, char* blocks);
   Task<absl::StatusOr<size_t>> ReadSources(const Batch& batch, size_t at, AlignedBuffer& into);
   void ApplyUploaded();
@@ -233,6 +236,7 @@ class Engine {
   const std::unique_ptr<LeaseStore> lease_;  // Fencing::kLease; else nullptr
   StoreClient store_;
   MemoryBudget bodies_;  // of data objects that are being made or stored
+  const std::shared_ptr<BodyMemory> body_memory_;
   ReadBarrier readers_;
   HeadKeeper head_;
   MapTree tree_;
@@ -262,6 +266,7 @@ class Engine {
   uint64_t cut_lsn_ = 1;               // next record to put into an object
   std::deque<std::shared_ptr<Batch>> uploading_;
   bool upload_timer_ = false;
+  bool body_timer_ = false;
   bool checkpointing_ = false;
   bool caching_ = false;  // an uploaded object on its way into the read cache
   int objects_since_checkpoint_ = 0;

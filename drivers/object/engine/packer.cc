@@ -9,6 +9,8 @@ namespace {
 
 // Bytes packed, or made, before others have their turn.
 constexpr size_t kBytesPerTurn = 256 << 10;
+// Of a body, behind it; memory that nobody touches costs nothing.
+constexpr size_t kSlackPart = 16;
 // Packing that saves less than this part only makes reads slower.
 constexpr size_t kWorthwhile = 16;
 // What a frame of an encrypted object adds: a tag, and its length in the header.
@@ -16,9 +18,11 @@ constexpr size_t kFrameRoomBytes = 32;
 
 }  // namespace
 
-Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes) {
-  std::string body;
-  body.reserve(bytes);
+Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes, std::string memory) {
+  std::string body = std::move(memory);
+  if (body.size() > bytes) body.resize(bytes);
+  // The next one may be a little larger.
+  body.reserve(bytes + bytes / kSlackPart);
   while (body.size() < bytes) {
     body.resize(std::min(bytes, body.size() + kBytesPerTurn));
     co_await Sleep(scheduler, absl::ZeroDuration());
@@ -26,9 +30,8 @@ Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes) {
   co_return body;
 }
 
-Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const Options& options,
-                                                    ObjectHeader& header, std::string body,
-                                                    size_t room) {
+Task<std::string> PackObject(Scheduler* scheduler, const Options& options, ObjectHeader& header,
+                             std::string body, size_t room) {
   const absl::string_view blocks = absl::string_view(body).substr(room);
   const PackingKey* key = options.key_or_null();
   if (!blocks.empty() && (options.zstd_level > 0 || key != nullptr)) {
@@ -62,7 +65,7 @@ Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const 
     }
   }
   body.replace(0, room, EncodeObjectHeader(header, key));
-  co_return std::make_shared<const std::string>(std::move(body));
+  co_return body;
 }
 
 }  // namespace diskd::object

@@ -5,7 +5,6 @@
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_PACKER_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_PACKER_H_
 
-#include <memory>
 #include <string>
 
 #include "drivers/object/engine/options.h"
@@ -19,14 +18,14 @@ inline int PackingCopies(const Options& options) {
   return options.zstd_level > 0 || options.key.has_value() ? 2 : 1;
 }
 
-// A body of so many zeros, made in turns: touching that much new memory takes milliseconds.
-Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes);
+// A body of so many bytes from `memory` and as much more as it takes, which is touched in turns: so
+// much of it takes milliseconds. What is in it is undefined.
+Task<std::string> MakeBody(Scheduler* scheduler, size_t bytes, std::string memory);
 
 // The object that `header` and the data in `body` make; completes the header. The data begins at
 // `room`; where the header has just that size it gets there, else the data is moved.
-Task<std::shared_ptr<const std::string>> PackObject(Scheduler* scheduler, const Options& options,
-                                                    ObjectHeader& header, std::string body,
-                                                    size_t room);
+Task<std::string> PackObject(Scheduler* scheduler, const Options& options, ObjectHeader& header,
+                             std::string body, size_t room);
 
 }  // namespace diskd::object
 

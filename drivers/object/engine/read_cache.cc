@@ -218,7 +218,7 @@ Task<void> ReadCache::Prepare() {
   segment.header.volume = volume_;
   segment.header.index = next_;
   segment.header.blocks = segment_blocks_;
-  segment.buffer = AlignedBuffer(segment_blocks_);
+  segment.buffer = spare_.empty() ? AlignedBuffer(segment_blocks_) : std::exchange(spare_, {});
   co_await KeepUsed(next_, segment);
   if (!enabled()) co_return;
   next_ = (next_ + 1) % segments_;
@@ -277,6 +277,7 @@ Task<void> ReadCache::WriteFirst() {
       segment.buffer.span().subspan(0, (1 + segment.header.entries.size()) * kBlockBytes),
       done.Callback());
   const absl::Status status = co_await done;
+  spare_ = std::move(segment.buffer);
   full_.pop_front();
   if (!status.ok()) Disable();
 }

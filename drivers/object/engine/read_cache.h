@@ -105,6 +105,7 @@ class ReadCache {
   std::optional<Segment> open_;
   std::optional<Segment> ready_;
   std::deque<Segment> full_;  // to be written, in order
+  AlignedBuffer spare_;       // of the last one that was written
   CacheCounters counters_;
   Signal work_;
   Signal room_;

@@ -4,6 +4,7 @@
 // count only as a gap-free run. Everything the store shows is a prefix of what was written.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/batch.h"
@@ -17,6 +18,8 @@ namespace {
 
 // 1/this of a checkpoint's objects may be cut while the one before is made.
 constexpr int kCutBesidePart = 2;
+// How long the memory of a body waits for the next one.
+constexpr absl::Duration kBodyKept = absl::Seconds(10);
 // Of an object on its way into the read cache, before others have their turn.
 constexpr size_t kBlocksPerTurn = 64;
 // Operations in one object. Each makes at most two extents, for which three quarters of a header
@@ -135,6 +138,20 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
   return batch;
 }
 
+Task<std::string> Engine::NewBody(uint64_t bytes) {
+  ArmBodyTimer();
+  co_return co_await MakeBody(environment_.scheduler, bytes, body_memory_->Take(bytes));
+}
+
+void Engine::ArmBodyTimer() {
+  if (std::exchange(body_timer_, true)) return;
+  environment_.scheduler->After(kBodyKept, [this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    body_timer_ = false;
+    if (!body_memory_->FreeUnused()) ArmBodyTimer();
+  });
+}
+
 Task<absl::Status> Engine::FillBody(const Batch& batch, char* blocks) {
   for (LogGather gather(&log_, &batch.sources); !gather.done();) {
     CO_RETURN_IF_ERROR(co_await gather.Next());
@@ -174,7 +191,7 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
   const uint64_t bytes = room + batch->sources.size() * uint64_t{kBlockBytes};
   MemoryBudget::Grant memory = co_await bodies_.Take(bytes * PackingCopies(options_));
   if (!failure_.ok()) co_return;
-  std::string blocks = co_await MakeBody(environment_.scheduler, bytes);
+  std::string blocks = co_await NewBody(bytes);
   const absl::Status filled = co_await FillBody(*batch, blocks.data() + room);
   if (!filled.ok()) {
     Fail(filled);
@@ -182,8 +199,9 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
   }
   const bool cached = WorthCaching();
   caching_ |= cached;
-  const std::shared_ptr<const std::string> body =
+  blocks =
       co_await PackObject(environment_.scheduler, options_, batch->header, std::move(blocks), room);
+  const std::shared_ptr<const std::string> body = body_memory_->Share(std::move(blocks), bytes);
   memory.Shrink(body->size());
   stats_.stored_data_bytes += ObjectDataBytes(batch->header);
   stats_.packed_data_bytes += batch->header.block_crcs.size() * uint64_t{kBlockBytes};
