@@ -3,10 +3,20 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "drivers/object/engine/workers.h"
 #include "drivers/object/format/crc32c.h"
 
 namespace diskd::object {
+namespace {
+
+bool AllHoles(const MapPage& page) {
+  const auto hole = [](const auto& entry) { return entry.hole(); };
+  return page.level == 0 ? std::all_of(page.blocks.begin(), page.blocks.end(), hole)
+                         : std::all_of(page.pages.begin(), page.pages.end(), hole);
+}
+
+}  // namespace
 
 Task<absl::StatusOr<PagePointer>> MapWriter::Merge(PagePointer root, uint64_t size_blocks,
                                                    const BlockMap<BlockLocation>& changes,
@@ -14,21 +24,23 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Merge(PagePointer root, uint64_t si
   changes_ = &changes;
   moves_ = &moves;
   if (changes.empty() && moves.empty()) co_return root;
-  uint8_t level = RootLevel(fanout_bits_, size_blocks);
+  const uint8_t root_level = RootLevel(fanout_bits_, size_blocks);
+  uint8_t level = root_level;
+  PagePtr page;
   if (!root.hole()) {
-    const absl::StatusOr<std::shared_ptr<const MapPage>> page =
-        co_await tree_->Load(Lane::kUpload, root);
-    if (!page.ok()) co_return page.status();
-    level = std::max(level, (*page)->level);
+    CO_RETURN_IF_ERROR(co_await LoadChild(root, &page));
+    level = page->level;
   }
-  absl::StatusOr<PagePointer> result = co_await Node(root, level, 0, nullptr);
+  absl::StatusOr<PagePointer> result = co_await Node(root, level, 0, std::move(page));
+  // The volume has grown: the old root becomes the first child. From below, as a page that was
+  // only just written can't be fetched.
+  while (result.ok() && level < root_level) result = co_await Raise(*result, ++level);
   if (!result.ok()) co_return result.status();
   CO_RETURN_IF_ERROR(co_await PutObject());
   co_return *result;
 }
 
-Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level, uint64_t index,
-                                                  PagePtr loaded) {
+MapPage MapWriter::NewPage(uint8_t level, uint64_t index) const {
   MapPage page;
   page.level = level;
   page.fanout_bits = fanout_bits_;
@@ -39,38 +51,38 @@ Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level
   } else {
     page.pages.resize(fanout);
   }
-  bool changed = false;
-  if (!old.hole()) {
-    if (loaded == nullptr) CO_RETURN_IF_ERROR(co_await LoadChild(old, &loaded));
-    if (loaded->level == level) {
-      page = *loaded;
-    } else {
-      // The volume has grown: the old root becomes the first child, on its own level.
-      PagePointer child = old;
-      if (loaded->level + 1 < level) {
-        const absl::StatusOr<PagePointer> raised = co_await Node(old, level - 1, 0, loaded);
-        if (!raised.ok()) co_return raised.status();
-        child = *raised;
-      }
-      page.pages[0] = child;
-      changed = true;
-    }
+  return page;
+}
+
+Task<absl::StatusOr<PagePointer>> MapWriter::Node(PagePointer old, uint8_t level, uint64_t index,
+                                                  PagePtr loaded) {
+  if (!old.hole() && loaded == nullptr) CO_RETURN_IF_ERROR(co_await LoadChild(old, &loaded));
+  if (!old.hole() && loaded->level != level) {
+    co_return absl::DataLossError(absl::StrCat("a map page of level ", loaded->level,
+                                               " is where one of level ", level, " should be"));
   }
+  MapPage page = old.hole() ? NewPage(level, index) : *loaded;
   const Lba first = index * PageSpan(fanout_bits_, level);
+  bool changed = false;
   if (level == 0) {
-    changed |= ApplyToLeaf(page, first);
+    changed = ApplyToLeaf(page, first);
     if (options_.sabotage == Sabotage::kMapPageLost && ++leaves_ % 3 == 0) co_return old;
   } else {
-    const absl::StatusOr<bool> applied = co_await ApplyToInner(page, first);
+    const absl::StatusOr<bool> applied = co_await ApplyToInner(page, first, 0);
     if (!applied.ok()) co_return applied.status();
-    changed |= *applied;
+    changed = *applied;
   }
   if (!changed) co_return old;
-  const bool empty = level == 0 ? std::all_of(page.blocks.begin(), page.blocks.end(),
-                                              [](const BlockLocation& b) { return b.hole(); })
-                                : std::all_of(page.pages.begin(), page.pages.end(),
-                                              [](const PagePointer& p) { return p.hole(); });
-  if (empty) co_return PagePointer{};
+  if (AllHoles(page)) co_return PagePointer{};
+  co_return co_await Emit(page);
+}
+
+Task<absl::StatusOr<PagePointer>> MapWriter::Raise(PagePointer first_child, uint8_t level) {
+  MapPage page = NewPage(level, 0);
+  page.pages[0] = first_child;
+  const absl::StatusOr<bool> applied = co_await ApplyToInner(page, 0, 1);
+  if (!applied.ok()) co_return applied.status();
+  if (AllHoles(page)) co_return PagePointer{};
   co_return co_await Emit(page);
 }
 
@@ -96,10 +108,10 @@ bool MapWriter::ApplyToLeaf(MapPage& page, Lba first) {
   return changed;
 }
 
-Task<absl::StatusOr<bool>> MapWriter::ApplyToInner(MapPage& page, Lba first) {
+Task<absl::StatusOr<bool>> MapWriter::ApplyToInner(MapPage& page, Lba first, size_t slot) {
   bool changed = false;
   const uint64_t span = PageSpan(fanout_bits_, page.level - 1);
-  for (size_t slot = 0; slot < page.pages.size();) {
+  while (slot < page.pages.size()) {
     std::vector<Child> children;
     for (; slot < page.pages.size() && children.size() < kPagesAtOnce; ++slot) {
       const Lba begin = first + slot * span;

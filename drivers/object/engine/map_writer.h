@@ -49,15 +49,19 @@ class MapWriter {
 
  private:
   using PagePtr = std::shared_ptr<const MapPage>;
-  // `loaded`: the old page if it was fetched already.
+  MapPage NewPage(uint8_t level, uint64_t index) const;
+  // `loaded`: the old page, which is on that level, if it was fetched already.
   Task<absl::StatusOr<PagePointer>> Node(PagePointer old, uint8_t level, uint64_t index,
                                          PagePtr loaded);
+  // The page above a finished root, with the changes that lie behind that one.
+  Task<absl::StatusOr<PagePointer>> Raise(PagePointer first_child, uint8_t level);
   bool ApplyToLeaf(MapPage& page, Lba first);
   struct Child {  // of an inner page, to be merged
     size_t slot;
     PagePtr loaded;
   };
-  Task<absl::StatusOr<bool>> ApplyToInner(MapPage& page, Lba first);
+  // From `slot` on.
+  Task<absl::StatusOr<bool>> ApplyToInner(MapPage& page, Lba first, size_t slot);
   Task<absl::Status> LoadChildren(const MapPage& page, std::vector<Child>& children);
   Task<absl::Status> LoadChild(PagePointer pointer, PagePtr* into);
   Task<absl::StatusOr<PagePointer>> Emit(const MapPage& page);

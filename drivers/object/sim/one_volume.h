@@ -19,9 +19,14 @@ class OneVolume : public testing::Test {
   void Open(uint64_t blocks, uint64_t log_blocks, const Options& options) {
     Operator process(&scheduler_, &store_, options);
     ASSERT_TRUE(Wait([&](auto done) { process.volumes().Create(volume_, blocks, done); }).ok());
+    const absl::Status opened = Serve(volume_, log_blocks, options);
+    ASSERT_TRUE(opened.ok()) << opened;
+  }
+  // Opens what is in the store, with a new log, in place of what was served before.
+  absl::Status Serve(const Uuid& volume, uint64_t log_blocks, const Options& options) {
     disk_ = std::make_shared<SimDisk>(&scheduler_, log_blocks);
-    node_ = std::make_unique<Node>(&scheduler_, &store_, disk_, nullptr, volume_, options);
-    ASSERT_TRUE(Wait([&](auto done) { engine().Open(done); }).ok());
+    node_ = std::make_unique<Node>(&scheduler_, &store_, disk_, nullptr, volume, options);
+    return Wait([&](auto done) { engine().Open(done); });
   }
   Engine& engine() { return node_->engine(); }
   absl::Status Wait(const std::function<void(std::function<void(absl::Status)>)>& start) {
@@ -53,8 +58,6 @@ class OneVolume : public testing::Test {
   SimStore store_{&scheduler_};
   std::shared_ptr<SimDisk> disk_;  // of the log
   std::unique_ptr<Node> node_;
-
- private:
   const Uuid volume_ = [] {
     Uuid id;
     id.bytes[0] = 1;

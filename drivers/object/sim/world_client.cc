@@ -11,6 +11,9 @@ namespace {
 
 constexpr uint64_t kMaxInFlight = 16;
 constexpr size_t kMaxSnapshots = 4;
+constexpr uint64_t kMinSize = 12;
+constexpr uint64_t kUsualSize = 400;  // at most; what takes longer to look at is made now and then
+constexpr uint64_t kMostSize = 2000;
 
 }  // namespace
 
@@ -198,8 +201,12 @@ void World::RollBack() {
 
 void World::StartResize() {
   if (new_size_ != 0 || node_->engine().state() != EngineState::kServing) return;
-  const uint64_t size = random_.Between(std::max<uint64_t>(12, size_blocks_ / 2),
-                                        std::min<uint64_t>(400, size_blocks_ * 2));
+  const uint64_t usual = std::min(size_blocks_, kUsualSize);
+  // By several levels of the map, at times.
+  const uint64_t size =
+      size_blocks_ <= kUsualSize && random_.Chance(0.15)
+          ? std::min(kMostSize, size_blocks_ * random_.Between(10, 30))
+          : random_.Between(std::max(kMinSize, usual / 2), std::min(kUsualSize, usual * 2));
   if (size == size_blocks_) return;
   if (size < size_blocks_) {
     RunUntil([&] { return in_flight_ == 0; }, "requests before shrinking");
