@@ -21,10 +21,12 @@
 //   ABORTED              a conflicting request was under way (409); changed nothing, try again.
 //   PERMISSION_DENIED    401 or 403 after renewing credentials; changed nothing. Passes, perhaps.
 //   UNIMPLEMENTED        the store can't do it (501: conditions); changed nothing.
-//   INVALID_ARGUMENT     the request is wrong (other 4xx, impossible name or range): a defect.
+//   INVALID_ARGUMENT     the request is wrong (other 4xx with S3's code, 301 PermanentRedirect,
+//                        impossible name or range): a defect.
 //   RESOURCE_EXHAUSTED   the store is full or over its quota; changed nothing.
 //   DATA_LOSS            the reply was cut off or fails a checksum of the transport. Try again.
-//   UNAVAILABLE          throttled (429, 503), 5xx, connection refused or broken.
+//   UNAVAILABLE          throttled (429, 503), 5xx, connection refused or broken; other redirects
+//                        and what a proxy answers in the store's place (4xx without S3's code).
 //   DEADLINE_EXCEEDED    the attempt timed out.
 // After UNAVAILABLE, DATA_LOSS and DEADLINE_EXCEEDED a Put or Delete MAY HAVE BEEN APPLIED, OR MAY
 // BE APPLIED LATER, even after a retry has succeeded or another process has written the object.

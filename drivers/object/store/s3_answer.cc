@@ -38,7 +38,9 @@ absl::StatusCode CodeOf400(absl::string_view code) {
   if (code == "ExpiredToken" || code == "InvalidToken" || code == "TokenRefreshRequired") {
     return absl::StatusCode::kPermissionDenied;
   }
-  if (code == "RequestTimeout" || code == "SlowDown") return absl::StatusCode::kUnavailable;
+  if (code.empty() || code == "RequestTimeout" || code == "SlowDown") {
+    return absl::StatusCode::kUnavailable;
+  }
   return absl::StatusCode::kInvalidArgument;
 }
 
@@ -70,15 +72,26 @@ absl::StatusCode CodeOf(int status, absl::string_view code) {
     case 507:
       return absl::StatusCode::kResourceExhausted;
     default:
-      return status >= 500 ? absl::StatusCode::kUnavailable : absl::StatusCode::kInvalidArgument;
+      break;
   }
+  // Without S3's code it is the answer of a proxy or a load balancer, which says nothing about the
+  // request. 307 is what AWS answers until DNS knows where a bucket is.
+  if (status >= 500 || code.empty()) return absl::StatusCode::kUnavailable;
+  if (status / 100 == 3 && code != "PermanentRedirect") return absl::StatusCode::kUnavailable;
+  return absl::StatusCode::kInvalidArgument;
 }
 
 std::string Advice(int status, absl::string_view code, const HttpAnswer& answer) {
-  if (status == 301 || status == 307 || code == "AuthorizationHeaderMalformed") {
+  if (status / 100 == 3 || code == "AuthorizationHeaderMalformed") {
     const absl::string_view region = HeaderOf(answer, "x-amz-bucket-region");
-    if (region.empty()) return "; is the region or the endpoint right?";
-    return absl::StrCat("; the bucket is in region ", Shown(region));
+    if (!region.empty()) return absl::StrCat("; the bucket is in region ", Shown(region));
+    const std::string to = Shown(HeaderOf(answer, "location"));
+    return absl::StrCat("; ", to.empty() ? "" : absl::StrCat("it sends us to ", to, ": "),
+                        "is the region or the endpoint right?");
+  }
+  const bool asks_to_wait = status == 408 || status == 429 || status >= 500;
+  if (code.empty() && !asks_to_wait && CodeOf(status, code) == absl::StatusCode::kUnavailable) {
+    return "; this is no answer of S3: is the endpoint right, or a proxy in between?";
   }
   if (code == "SignatureDoesNotMatch") return "; is the secret key right?";
   if (code == "RequestTimeTooSkewed") return "; set this machine's clock";

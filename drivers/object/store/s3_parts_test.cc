@@ -194,6 +194,41 @@ TEST(S3Answer, ContentRange_ExactlyOneForm) {
   }
 }
 
+absl::Status Answered(int status, const std::string& code,
+                      std::map<std::string, std::string> headers = {}) {
+  const std::string body =
+      code.empty() ? "<html>sorry</html>" : absl::StrCat("<Error><Code>", code, "</Code></Error>");
+  return StatusOfAnswer({status, std::move(headers), body}, "PUT a");
+}
+
+TEST(S3Answer, NoAnswerOfS3_IsUnavailableAndSaysWhatToCheck) {
+  for (const int status : {204, 300, 301, 302, 303, 307, 308, 400, 404, 405, 413, 421, 451}) {
+    const absl::Status answered = Answered(status, "");
+    EXPECT_TRUE(absl::IsUnavailable(answered)) << answered;
+    EXPECT_THAT(std::string(answered.message()), HasSubstr(absl::StrCat("HTTP ", status)));
+    EXPECT_THAT(std::string(answered.message()), HasSubstr("the endpoint right"));
+  }
+  EXPECT_THAT(std::string(Answered(302, "", {{"location", "https://other/"}}).message()),
+              HasSubstr("it sends us to https://other/"));
+  EXPECT_THAT(std::string(Answered(429, "").message()), Not(HasSubstr("endpoint")));
+}
+
+TEST(S3Answer, Redirects_OnlyAPermanentOneIsADefect) {
+  EXPECT_TRUE(absl::IsUnavailable(Answered(307, "TemporaryRedirect")));
+  const absl::Status moved =
+      Answered(301, "PermanentRedirect", {{"x-amz-bucket-region", "eu-west-1"}});
+  EXPECT_TRUE(absl::IsInvalidArgument(moved)) << moved;
+  EXPECT_THAT(std::string(moved.message()), HasSubstr("in region eu-west-1"));
+}
+
+TEST(S3Answer, StatusesThatNeedNoCode_KeepTheirMeaning) {
+  EXPECT_TRUE(absl::IsPermissionDenied(Answered(401, "")));
+  EXPECT_TRUE(absl::IsPermissionDenied(Answered(403, "")));
+  EXPECT_TRUE(absl::IsAborted(Answered(409, "")));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Answered(412, "")));
+  EXPECT_TRUE(absl::IsInvalidArgument(Answered(405, "MethodNotAllowed")));
+}
+
 TEST(S3Answer, AnotherRangeThanAskedFor_IsDataLoss) {
   const auto read = [](const std::string& content_range, const std::string& body) {
     HttpAnswer answer{206,

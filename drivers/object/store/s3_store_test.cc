@@ -81,6 +81,23 @@ TEST_F(S3StoreTest, StatusesOfTheService_MeanWhatTheInterfaceSays) {
   EXPECT_TRUE(PutNow(*store_, "a", "x", PutCondition::IfAbsent()).ok());
 }
 
+// The engine gives a volume up for what is not said to pass.
+TEST_F(S3StoreTest, ProxyInMaintenance_IsUnavailableAndPasses) {
+  Start();
+  ASSERT_TRUE(PutNow(*store_, "a", "x").ok());
+  for (const char* status : {"302", "303", "307", "400", "405", "421"}) {
+    server_->AddFault(absl::StrCat("action=status count=-1 code= status=", status));
+    EXPECT_TRUE(absl::IsUnavailable(PutNow(*store_, "b", "y").status())) << status;
+    EXPECT_TRUE(absl::IsUnavailable(GetNow(*store_, "a").status())) << status;
+    EXPECT_TRUE(absl::IsUnavailable(HeadNow(*store_, "a").status())) << status;
+    EXPECT_TRUE(absl::IsUnavailable(ListNow(*store_, "").status())) << status;
+    EXPECT_TRUE(absl::IsUnavailable(DeleteNow(*store_, "a"))) << status;
+    server_->ClearFaults();
+    EXPECT_TRUE(PutNow(*store_, "b", "y").ok()) << status;
+    EXPECT_TRUE(GetNow(*store_, "a").ok()) << status;
+  }
+}
+
 TEST_F(S3StoreTest, NotFoundThatIsNotTheObjects_IsNeverNotFound) {
   Start();
   ASSERT_TRUE(PutNow(*store_, "a", "x").ok());

@@ -203,6 +203,7 @@ ServerReply S3Double::Faulty(const S3Fault& fault, const ServerRequest& request,
   reset.wire = ServerReply::Wire::kReset;
   const auto refusal = [&fault] {
     ServerReply reply = S3ErrorReply(fault.status, fault.code, "injected");
+    if (fault.code.empty()) reply.body = "<html><body>back soon</body></html>";
     if (fault.retry_after_seconds > 0) {
       reply.headers.emplace_back("Retry-After", absl::StrCat(fault.retry_after_seconds));
     }

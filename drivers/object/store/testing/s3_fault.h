@@ -37,14 +37,14 @@ struct S3Fault {
   int skip = 0;        // matching requests that pass first
   int count = 1;       // requests it hits; -1: until cleared
   int status = 503;
-  std::string code = "SlowDown";
+  std::string code = "SlowDown";  // empty: a page of HTML, as proxies send
   int retry_after_seconds = 0;
   absl::Duration delay = absl::ZeroDuration();  // kLateApply: infinite by default in ParseS3Fault
   std::map<std::string, uint64_t> list;         // kStaleList: filled by the double
 };
 
 // "action=status status=503 code=SlowDown method=PUT key=head count=5 skip=1 delay_ms=20
-// retry_after=1"; every word but `action` may be left out.
+// retry_after=1"; every word but `action` may be left out, and a code be empty ("code=").
 absl::StatusOr<S3Fault> ParseS3Fault(absl::string_view text);
 
 }  // namespace diskd::object
