@@ -39,8 +39,8 @@ class HttpClient::Transfer {
         request_(std::move(request)),
         done_(std::move(done)),
         options_(options),
-        deadline_(absl::Now() + options.attempt_timeout),
-        idle_deadline_(absl::Now() + options.connect_timeout + options.idle_timeout) {
+        deadline_(options.clock() + options.attempt_timeout),
+        idle_deadline_(options.clock() + options.connect_timeout + options.idle_timeout) {
     SetUp();
   }
   ~Transfer() {
@@ -50,7 +50,8 @@ class HttpClient::Transfer {
   }
 
   CURL* easy() const { return easy_; }
-  absl::Time deadline() const { return std::min(deadline_, idle_deadline_); }
+  // By the client's clock.
+  absl::Duration deadline() const { return std::min(deadline_, idle_deadline_); }
 
   void Finish(CURLcode code) { done_(Result(code)); }
   void Fail(absl::Status status) { done_(std::move(status)); }
@@ -64,7 +65,7 @@ class HttpClient::Transfer {
 
  private:
   std::string Name() const { return absl::StrCat(request_.method, " ", request_.url); }
-  void Touch() { idle_deadline_ = absl::Now() + options_.idle_timeout; }
+  void Touch() { idle_deadline_ = options_.clock() + options_.idle_timeout; }
 
   void SetUp() {
     const auto set = [this](CURLoption option, auto value) {
@@ -221,8 +222,8 @@ class HttpClient::Transfer {
   const HttpRequest request_;
   const Done done_;
   const HttpClientOptions& options_;
-  const absl::Time deadline_;
-  absl::Time idle_deadline_;
+  const absl::Duration deadline_;
+  absl::Duration idle_deadline_;
   curl_slist* headers_ = nullptr;
   curl_slist* resolve_ = nullptr;
   HttpAnswer answer_;
@@ -319,7 +320,7 @@ void HttpClient::FinishTransfers() {
 }
 
 void HttpClient::ExpireTransfers() {
-  const absl::Time now = absl::Now();
+  const absl::Duration now = options_.clock();
   for (auto it = transfers_.begin(); it != transfers_.end();) {
     if (it->second->deadline() > now) {
       ++it;
@@ -338,9 +339,9 @@ int HttpClient::PollMilliseconds() const {
     return 0;
   }
   if (transfers_.empty()) return kPollMsMax;
-  absl::Time next = absl::InfiniteFuture();
+  absl::Duration next = absl::InfiniteDuration();
   for (const auto& [easy, transfer] : transfers_) next = std::min(next, transfer->deadline());
-  const int64_t wait = absl::ToInt64Milliseconds(next - absl::Now()) + 1;
+  const int64_t wait = absl::ToInt64Milliseconds(next - options_.clock()) + 1;
   return static_cast<int>(std::clamp<int64_t>(wait, 0, kPollMsMax));
 }
 

@@ -51,6 +51,8 @@ struct HttpClientOptions {
   absl::Duration attempt_timeout = kAttemptTimeout;
   std::string ca_pem;                // authorities to trust; empty: the system's
   std::vector<std::string> resolve;  // "HOST:PORT:ADDRESS", in place of DNS
+  // What the time-outs count by; only differences mean anything. Wall clocks are set back.
+  std::function<absl::Duration()> clock = BootTime;
   // Of PUT and DELETE, which end with UNAVAILABLE while it is shut; nullptr: always open.
   std::shared_ptr<const SendGate> gate;
 };

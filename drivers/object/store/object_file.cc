@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
+#include "drivers/object/env/send_gate.h"
 
 namespace diskd::object {
 namespace {
@@ -174,7 +175,7 @@ absl::Status ReadFully(int fd, uint64_t offset, uint64_t size, std::string* out,
 
 absl::StatusOr<FileLock::Guard> FileLock::Acquire(absl::Duration timeout)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Duration deadline = BootTime() + timeout;
   absl::Duration pause = kLockPollMin;
   for (bool ours = false;;) {
     ours = ours || mutex_.TryLock();
@@ -186,7 +187,7 @@ absl::StatusOr<FileLock::Guard> FileLock::Acquire(absl::Duration timeout)
         return FileStatus(error, "flock");
       }
     }
-    if (absl::Now() > deadline) {
+    if (BootTime() > deadline) {
       if (ours) mutex_.Unlock();
       return absl::AbortedError(absl::StrCat("another process has held the store's lock for ",
                                              absl::FormatDuration(timeout)));

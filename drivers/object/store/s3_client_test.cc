@@ -16,7 +16,9 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "drivers/object/store/blocking.h"
+#include "drivers/object/store/http_client.h"
 #include "drivers/object/store/testing/certificate.h"
+#include "drivers/object/store/testing/http_server.h"
 #include "drivers/object/store/testing/s3_on_double.h"
 
 namespace diskd::object {
@@ -114,6 +116,49 @@ TEST_F(S3ClientTest, SlowAnswers_TimeOut) {
   const auto get = GetNow(*store_, "a");
   EXPECT_TRUE(absl::IsDeadlineExceeded(get.status())) << get.status();
   EXPECT_THAT(Message(get.status()), HasSubstr("nothing came"));
+}
+
+TEST(HttpClientTest, TimeOuts_CountByTheClientsClockAlone) {
+  const auto server = HttpServer::Start([](const ServerRequest&) {
+    ServerReply reply;
+    reply.wire = ServerReply::Wire::kSilent;
+    return reply;
+  });
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::atomic<int64_t> seconds = 1;
+  HttpClientOptions options;
+  options.clock = [&seconds] { return absl::Seconds(seconds.load()); };
+  const auto get = [&server] {
+    HttpRequest request;
+    request.method = "GET";
+    request.url = absl::StrCat("http://127.0.0.1:", (*server)->port(), "/");
+    return request;
+  };
+  absl::Notification begun;
+  absl::Notification ended;
+  absl::Notification taken;
+  absl::Status status;
+  HttpClient client(options);
+  client.Start(
+      [&] {
+        begun.Notify();
+        return get();
+      },
+      [&](const absl::StatusOr<HttpAnswer>& answer) {
+        status = answer.status();
+        ended.Notify();
+      });
+  begun.WaitForNotification();
+  // Another request wakes the client: it can't know that this clock has jumped.
+  client.Start(
+      [&]() -> absl::StatusOr<HttpRequest> {
+        seconds += absl::ToInt64Seconds(kAttemptTimeout) + 1;
+        return absl::CancelledError("only to wake it");
+      },
+      [&](const absl::StatusOr<HttpAnswer>&) { taken.Notify(); });
+  taken.WaitForNotification();
+  EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kConnectTimeout));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
 }
 
 TEST_F(S3ClientTest, NobodyListens_IsUnavailable) {
