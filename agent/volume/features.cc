@@ -138,6 +138,7 @@ absl::StatusOr<diskd::v1::RollBackVolumeResponse> Features::RollBack(
   diskd::v1::RollBackVolumeResponse response;
   response.set_size_bytes(answer.roll_back().size_bytes());
   volume.set_size_bytes(response.size_bytes());
+  volume.set_resize_bytes(0);  // nobody wants that size any more
   RETURN_IF_ERROR(environment_.store->PutVolume(volume));
   SPDLOG_INFO("volume {} ({}): rolled back to snapshot {}, {} bytes", volume.id(), volume.name(),
               request.snapshot(), volume.size_bytes());
@@ -146,21 +147,31 @@ absl::StatusOr<diskd::v1::RollBackVolumeResponse> Features::RollBack(
 
 absl::StatusOr<diskd::v1::Volume> Features::Resize(const diskd::v1::ResizeVolumeRequest& request) {
   ASSIGN_OR_RETURN(LockedVolume locked, LockVolume(environment_, request.volume()));
-  VolumeRecord& volume = locked.record;
+  RETURN_IF_ERROR(Resize(locked.record, request.size_bytes()));
+  return locked.record;
+}
+
+absl::Status Features::FinishResize(const std::string& volume) {
+  ASSIGN_OR_RETURN(LockedVolume locked, LockVolume(environment_, volume));
+  if (locked.record.resize_bytes() == 0) return absl::OkStatus();
+  return Resize(locked.record, locked.record.resize_bytes());
+}
+
+absl::Status Features::Resize(VolumeRecord& volume, uint64_t size_bytes) {
   ASSIGN_OR_RETURN(const auto attachment, environment_.store->FindAttachment(volume.id()));
-  RETURN_IF_ERROR(CheckSize(request.size_bytes(), volume.logical_block_bytes()));
-  if (attachment.has_value() && request.size_bytes() < volume.size_bytes()) {
+  RETURN_IF_ERROR(CheckSize(size_bytes, volume.logical_block_bytes()));
+  if (attachment.has_value() && size_bytes < volume.size_bytes()) {
     return absl::FailedPreconditionError(
         absl::StrCat("volume \"", volume.name(),
                      "\" is attached and can only grow: detach it first, since its users would not "
                      "notice"));
   }
-  RETURN_IF_ERROR(
-      ChangeSize(environment_, volume, request.size_bytes(),
-                 [&](const FeatureRequest& feature) { return Call(volume, feature).status(); }));
+  RETURN_IF_ERROR(ChangeSize(environment_, volume, size_bytes, [&](const FeatureRequest& feature) {
+    return Call(volume, feature).status();
+  }));
   if (attachment.has_value()) RETURN_IF_ERROR(attachments_->ShowNewSize(volume));
   SPDLOG_INFO("volume {} ({}): has {} bytes now", volume.id(), volume.name(), volume.size_bytes());
-  return volume;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<FeatureResponse> Features::Look(const std::string& key, FeatureRequest request,

@@ -29,6 +29,9 @@ class Features {
   absl::StatusOr<diskd::v1::DiffSnapshotsResponse> Diff(
       const diskd::v1::DiffSnapshotsRequest& request);
   absl::StatusOr<diskd::v1::Volume> Resize(const diskd::v1::ResizeVolumeRequest& request);
+  // Of the one that a former call has begun, if it is still to be done: no caller has asked for
+  // another size meanwhile.
+  absl::Status FinishResize(const std::string& volume);
   absl::StatusOr<diskd::v1::CheckVolumeResponse> Check(
       const diskd::v1::CheckVolumeRequest& request);
   absl::StatusOr<diskd::v1::GetVolumeStatsResponse> Stats(
@@ -43,6 +46,7 @@ class Features {
                                                           diskd::driver::v1::FeatureRequest request,
                                                           absl::Duration limit);
   absl::StatusOr<LockedVolume> LockDetached(const std::string& key);
+  absl::Status Resize(VolumeRecord& volume, uint64_t size_bytes);
 
   const Environment environment_;
   Attachments* const attachments_;

@@ -2,7 +2,9 @@
 #include "agent/volume/resize.h"
 
 #include <string>
+#include <thread>
 
+#include "absl/time/clock.h"
 #include "agent/volume/test_node.h"
 #include "gtest/gtest.h"
 
@@ -13,9 +15,9 @@ class ResizeTest : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(node_.StartAgent().ok()); }
 
-  absl::Status Resize(uint64_t size_bytes) {
+  absl::Status Resize(uint64_t size_bytes, const std::string& volume = "a") {
     diskd::v1::ResizeVolumeRequest request;
-    request.set_volume("a");
+    request.set_volume(volume);
     request.set_size_bytes(size_bytes);
     return node_.features().Resize(request).status();
   }
@@ -33,6 +35,26 @@ class ResizeTest : public testing::Test {
   }
   absl::Status Attach() {
     return node_.attachments().Attach(TestNode::AttachRequest("a")).status();
+  }
+  // Its creation is interrupted, and it comes before the other one where volumes are listed.
+  std::string LeaveHalfMadeBefore(const std::string& other) {
+    const auto fail = [this](const absl::Status& status) {
+      for (const char* call : {"provision", "deprovision"}) node_.drivers().FailCalls(call, status);
+    };
+    for (;;) {
+      fail(absl::UnavailableError("the store is away"));
+      EXPECT_FALSE(node_.volumes().Create(TestNode::CreateRequest("half")).ok());
+      fail(absl::OkStatus());
+      const std::string id = node_.volumes().Get("half")->id();
+      if (id < other) return id;
+      EXPECT_TRUE(node_.volumes().Delete("half").ok());
+    }
+  }
+  // Leaves it to be finished.
+  void BeginResize(uint64_t size_bytes) {
+    node_.drivers().FailCalls("feature", absl::UnavailableError("the store is away"));
+    EXPECT_TRUE(absl::IsUnavailable(Resize(size_bytes)));
+    node_.drivers().FailCalls("feature", absl::OkStatus());
   }
   // The driver does it, and the agent dies before it notes that.
   std::string DieBehindTheDriver(uint64_t size_bytes) {
@@ -133,6 +155,34 @@ TEST_F(ResizeTest, WithoutAnAnswer_IsFinishedByTheNextAttach) {
   node_.drivers().FailCalls("feature", absl::OkStatus());
   ASSERT_TRUE(Attach().ok());
   EXPECT_EQ(node_.volumes().Get("a")->size_bytes(), 4u << 20);
+}
+
+TEST_F(ResizeTest, InterruptedOneThatWasGivenUp_IsNotFinishedByTheNextAgent) {
+  const std::string id = node_.MakeVolume("a").id();
+  ASSERT_TRUE(Resize(4 << 20).ok());
+  BeginResize(2 << 20);
+  const std::string half = LeaveHalfMadeBefore(id);
+  ASSERT_TRUE(node_.StartAgent(/*finish=*/false).ok());
+  node_.drivers().HoldCalls("provision", true);
+  std::thread finishing([this] { node_.volumes().FinishInterrupted(); });
+  while (!node_.drivers().Running(half)) absl::SleepFor(absl::Milliseconds(1));
+  // It has listed what there is to finish.
+  EXPECT_TRUE(Resize(4 << 20).ok());
+  node_.drivers().HoldCalls("provision", false);
+  finishing.join();
+  EXPECT_EQ(node_.drivers().BackingBytes(id), 4u << 20);
+  EXPECT_EQ(node_.volumes().Get("a")->size_bytes(), 4u << 20);
+}
+
+TEST_F(ResizeTest, RolledBack_GivesUpAnInterruptedOne) {
+  const std::string id = node_.MakeVolume("a").id();
+  ASSERT_TRUE(Snapshot("one").ok());
+  BeginResize(4 << 20);
+  ASSERT_TRUE(RollBack("one").ok());
+  ASSERT_TRUE(node_.StartAgent().ok());
+  ASSERT_TRUE(Attach().ok());
+  EXPECT_EQ(node_.drivers().BackingBytes(id), 1u << 20);
+  EXPECT_EQ(node_.volumes().Get("a")->size_bytes(), 1u << 20);
 }
 
 // Nobody noted that it was begun.

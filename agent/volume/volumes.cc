@@ -292,10 +292,7 @@ void Volumes::FinishInterrupted() {
 
 // The next attach tries again.
 void Volumes::FinishResizeOf(const VolumeRecord& volume) {
-  diskd::v1::ResizeVolumeRequest request;
-  request.set_volume(volume.id());
-  request.set_size_bytes(volume.resize_bytes());
-  const absl::Status status = features_->Resize(request).status();
+  const absl::Status status = features_->FinishResize(volume.id());
   if (status.ok()) return;
   SPDLOG_ERROR("volume {} ({}): interrupted resize to {} bytes not finished: {}", volume.id(),
                volume.name(), volume.resize_bytes(), std::string(status.message()));
