@@ -9,9 +9,16 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/errno_status.h"
+#include "base/log.h"
 
 namespace diskd::agent {
+namespace {
+
+constexpr int kOwnerWidth = 10;
+
+}  // namespace
 
 absl::StatusOr<Fd> LockDirectory(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/lock");
@@ -26,10 +33,11 @@ absl::StatusOr<Fd> LockDirectory(const std::string& directory) {
         length > 0 ? absl::StripAsciiWhitespace({owner, static_cast<size_t>(length)}) : "unknown",
         ": stop it, or choose another --state-dir and --run-dir"));
   }
-  const std::string owner = absl::StrCat(getpid(), "\n");
-  if (ftruncate(fd.get(), 0) != 0 ||
-      pwrite(fd.get(), owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size())) {
-    return ErrnoStatus(errno, absl::StrCat("write ", path));
+  // Over what is there: that takes no room on a full file system. Where it is not to be had, the
+  // name is missing in a message, which is no reason to leave all disks alone.
+  const std::string owner = absl::StrFormat("%-*d\n", kOwnerWidth, getpid());
+  if (pwrite(fd.get(), owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size())) {
+    SPDLOG_WARN("write {}: errno {}", path, errno);
   }
   return fd;
 }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/store/sqlite.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
+#include "base/fd.h"
 #include "base/status_macros.h"
 
 namespace diskd::agent {
@@ -80,6 +86,15 @@ SqliteStatement SqliteDatabase::Prepare(const char* sql) {
 absl::Status SqliteDatabase::Execute(const char* sql) {
   return SqliteStatus(database_.get(),
                       sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr));
+}
+
+absl::Status SqliteDatabase::ReserveLog(int64_t bytes) {
+  const char* path = sqlite3_filename_wal(sqlite3_db_filename(database_.get(), "main"));
+  const Fd log(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!log.valid() || fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, bytes) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("reserve ", bytes, " bytes for ", path));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SqliteDatabase::Transaction(const std::function<absl::Status()>& body) {

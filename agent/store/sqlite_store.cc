@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/store/sqlite_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "base/fd.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace diskd::agent {
 namespace {
 
 constexpr int64_t kSchemaVersion = 4;
+// On a full file system detach and delete, which make room, have to be written down first. So the
+// log has room in advance; what it needs at the next start, when SQLite makes it anew, is kept in a
+// file beside it.
+constexpr int64_t kLogBytes = 1 << 20;
+constexpr int64_t kReserveBytes = 2 * kLogBytes;
+constexpr char kReserveSuffix[] = "-reserve";
 
 constexpr char kSchema[] = R"sql(
 CREATE TABLE volumes (
@@ -113,16 +123,48 @@ absl::Status Unusable(const std::string& path, absl::string_view problem) {
       "away to start with no volumes; the volumes' data stays where it is"));
 }
 
+// Best effort.
+void KeepReserve(const std::string& path) {
+  const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (fd.valid() && fallocate(fd.get(), 0, 0, kReserveBytes) == 0) return;
+  SPDLOG_WARN("{}: no room for {} bytes: make some, or the agent may not start again", path,
+              kReserveBytes);
+  unlink(path.c_str());
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string& path) {
-  auto database = SqliteDatabase::Open(path);
-  if (!database.ok()) return Unusable(path, database.status().message());
-  std::unique_ptr<SqliteStore> store(new SqliteStore(*std::move(database)));
-  const absl::Status status = store->Prepare();
-  if (!status.ok()) return Unusable(path, status.message());
+  const std::string reserve = path + kReserveSuffix;
+  auto opened = TryOpen(path);
+  if (!opened.ok() && unlink(reserve.c_str()) == 0) opened = TryOpen(path);
+  if (!opened.ok()) return Unusable(path, opened.status().message());
+  std::unique_ptr<SqliteStore> store = *std::move(opened);
+  absl::Status room = store->ReserveLog();
+  if (!room.ok() && unlink(reserve.c_str()) == 0) room = store->ReserveLog();
+  if (!room.ok()) SPDLOG_WARN("{}", std::string(room.message()));
+  KeepReserve(reserve);
+  store->reserve_ = reserve;
   chmod(path.c_str(), 0600);
   return store;
+}
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::TryOpen(const std::string& path) {
+  ASSIGN_OR_RETURN(auto database, SqliteDatabase::Open(path));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(database)));
+  RETURN_IF_ERROR(store->Prepare());
+  return store;
+}
+
+SqliteStore::~SqliteStore() {
+  absl::MutexLock lock(&mutex_);
+  database_.reset();  // and with it the log
+  if (!reserve_.empty()) KeepReserve(reserve_);
+}
+
+absl::Status SqliteStore::ReserveLog() {
+  absl::MutexLock lock(&mutex_);
+  return database_->ReserveLog(kLogBytes);
 }
 
 absl::Status SqliteStore::Prepare() {

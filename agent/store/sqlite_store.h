@@ -21,6 +21,8 @@ class SqliteStore : public Store {
   // message names it and says what to do; the file is as it was.
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& path);
 
+  ~SqliteStore() override;
+
   absl::Status PutVolume(const VolumeRecord& volume) override;
   absl::Status RemoveVolume(const std::string& id) override;
   absl::StatusOr<std::optional<VolumeRecord>> FindVolume(const std::string& key) override;
@@ -36,11 +38,14 @@ class SqliteStore : public Store {
  private:
   explicit SqliteStore(std::unique_ptr<SqliteDatabase> database) : database_(std::move(database)) {}
 
+  static absl::StatusOr<std::unique_ptr<SqliteStore>> TryOpen(const std::string& path);
   absl::Status Prepare();
+  absl::Status ReserveLog();
   absl::Status ReadParameters(VolumeRecord& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Mutex mutex_;
-  const std::unique_ptr<SqliteDatabase> database_ ABSL_PT_GUARDED_BY(mutex_);
+  std::unique_ptr<SqliteDatabase> database_ ABSL_PT_GUARDED_BY(mutex_);
+  std::string reserve_;  // file; empty: none is kept
 };
 
 }  // namespace diskd::agent

@@ -105,9 +105,15 @@ absl::StatusOr<std::vector<DeviceFactory::Found>> FakeDevices::List() {
   return found;
 }
 
+void FakeDevices::FailLinks(absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  link_failure_ = std::move(status);
+}
+
 absl::Status FakeDevices::Link(const std::string& name, const std::string& device_path) {
   RETURN_IF_ERROR(Effect("link"));
   absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(link_failure_);
   links_[name] = device_path;
   return absl::OkStatus();
 }

@@ -44,6 +44,7 @@ class FakeDevices : public DeviceFactory {
   }
   bool Aborted(const std::string& volume_id);
   void SetSurvives(bool survives);  // of devices created from now on
+  void FailLinks(absl::Status status);
   void Vanish(const std::string& volume_id);
 
  private:
@@ -65,6 +66,7 @@ class FakeDevices : public DeviceFactory {
   std::map<std::string, std::string> links_ ABSL_GUARDED_BY(mutex_);
   int next_number_ ABSL_GUARDED_BY(mutex_) = 3;
   bool survives_ ABSL_GUARDED_BY(mutex_) = true;
+  absl::Status link_failure_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace diskd::agent

@@ -122,10 +122,13 @@ absl::Status Attachments::Adopt(const VolumeRecord& volume, AttachmentRecord& re
     return absl::FailedPreconditionError("its loop device was detached by somebody else");
   }
   ASSIGN_OR_RETURN(parts.process, AdoptProcess(volume, record, *parts.device));
+  // From here on the disk works, whatever else fails: somebody may have it mounted.
+  const bool known =
+      record.state == ATTACHMENT_STATE_ATTACHED && record.device_number == parts.device->number();
   record.state = ATTACHMENT_STATE_ATTACHED;
   record.device_number = parts.device->number();
-  RETURN_IF_ERROR(environment_.store->PutAttachment(record));
-  RETURN_IF_ERROR(environment_.devices->Link(volume.name(), parts.device->path()));
+  if (!known) LogError(volume, "record it", environment_.store->PutAttachment(record));
+  LogError(volume, "link it", environment_.devices->Link(volume.name(), parts.device->path()));
   SPDLOG_INFO("volume {} ({}): took over {}, driver process {}", volume.id(), volume.name(),
               parts.device->path(), parts.process == nullptr ? 0 : parts.process->pid());
   Supervise(volume, record, std::move(parts));

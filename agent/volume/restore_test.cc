@@ -35,6 +35,20 @@ TEST_F(RestoreTest, RunningDriver_IsAdoptedAndStillSupervised) {
   EXPECT_EQ(node_.Leftovers(), "");
 }
 
+TEST_F(RestoreTest, DiskThatWorks_IsKept_WhateverCannotBeWrittenDown) {
+  node_.StopAgent();
+  node_.FailAttachmentRecords(absl::ResourceExhaustedError("the disk is full"));
+  node_.devices().FailLinks(absl::ResourceExhaustedError("the disk is full"));
+  ASSERT_TRUE(node_.StartAgent().ok());
+  EXPECT_EQ(Shown().state(), ATTACHMENT_STATE_ATTACHED) << Shown().message();
+  EXPECT_EQ(Shown().driver_pid(), before_.attachment().driver_pid());
+  EXPECT_EQ(node_.devices().count(), 1u);
+  EXPECT_FALSE(node_.devices().Aborted(before_.id()));
+  node_.FailAttachmentRecords(absl::OkStatus());
+  EXPECT_TRUE(node_.attachments().Detach(TestNode::DetachRequest("a")).ok());
+  EXPECT_EQ(node_.Leftovers(), "");
+}
+
 TEST_F(RestoreTest, DriverThatIsBusyWithASnapshot_IsWaitedFor) {
   node_.StopAgent();
   node_.drivers().Occupy(before_.id(), absl::Seconds(40));

@@ -35,6 +35,7 @@ class TestNode::CountingStore : public Store {
   absl::StatusOr<int> CountVolumes() override { return store_->CountVolumes(); }
   absl::Status PutAttachment(const AttachmentRecord& attachment) override {
     RETURN_IF_ERROR(node_->Effect());
+    RETURN_IF_ERROR(node_->record_failure_);
     return store_->PutAttachment(attachment);
   }
   absl::Status RemoveAttachment(const std::string& volume_id) override {

@@ -32,6 +32,8 @@ class TestNode {
   // From the n-th effect on (0: the first) nothing happens any more, as if the agent were dead.
   void CrashAtEffect(int n) { effects_left_ = n; }
   void StopCrashing() { effects_left_ = -1; }
+  // Every record of an attachment fails with this from now on.
+  void FailAttachmentRecords(absl::Status status) { record_failure_ = std::move(status); }
   bool crashed() const { return crashed_; }
   void Reboot();
 
@@ -65,6 +67,7 @@ class TestNode {
   const std::string directory_;
   std::atomic<int> effects_left_ = -1;  // -1: no crash
   std::atomic<bool> crashed_ = false;
+  absl::Status record_failure_;
   std::string boot_id_ = "boot-1";
   FakeDevices devices_;
   FakeDrivers drivers_;
