@@ -8,11 +8,15 @@
 operations=$((1500 / TIME_SCALE))
 fsx() { timeout $((300 * TIME_SCALE)) "$DISKD_BIN_DIR/../test/fsx" "$@" || fail "fsx $*: exit code $?"; }
 
-# The script may fail meanwhile, and clean up. A slow kernel must get on between two kills.
+requests_done() { awk '{ print $1 + $5 + $12 + $16 }' "/sys/block/$(basename "$DEV")/stat"; }
+
+# The script may fail meanwhile, and clean up. A slow machine must get on between two kills.
 killing() { # until the file $WORK/quiet is there
-  local tenths
+  local tenths enough
   while [ -d $WORK ] && [ ! -e $WORK/quiet ]; do
-    tenths=$(((RANDOM % 8 + 1) * TIME_SCALE))
+    enough=$(($(requests_done) + 8))
+    while [ -d $WORK ] && [ ! -e $WORK/quiet ] && [ "$(requests_done)" -lt $enough ]; do sleep 0.1; done
+    tenths=$((RANDOM % 8 + 1))
     sleep $((tenths / 10)).$((tenths % 10))
     kill_server
     serve "$INDEX" file=$WORK/fsx.data stats=$WORK/fsx.stats
