@@ -118,6 +118,7 @@ absl::Status RunAgent(const Options& options) {
   Attachments attachments(environment);
   Features features(environment, &attachments);
   Volumes volumes(environment, &attachments, &features);
+  volumes.DropStraySecrets();
   RETURN_IF_ERROR(attachments.Restore());
 
   VolumeService volume_service(&volumes, &features);

@@ -50,6 +50,13 @@ SqliteStatement& SqliteStatement::Bind(const std::string& value) {
   return *this;
 }
 
+SqliteStatement& SqliteStatement::Bind(const std::optional<std::string>& value) {
+  if (value.has_value()) return Bind(*value);
+  if (!error_.ok()) return *this;
+  error_ = SqliteStatus(database_, sqlite3_bind_null(statement_.get(), next_++));
+  return *this;
+}
+
 absl::Status SqliteStatement::Run(const std::function<void()>& row) {
   RETURN_IF_ERROR(error_);
   for (;;) {

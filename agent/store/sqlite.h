@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -22,12 +23,16 @@ class SqliteStatement {
  public:
   SqliteStatement& Bind(int64_t value);
   SqliteStatement& Bind(const std::string& value);
+  SqliteStatement& Bind(const std::optional<std::string>& value);
 
   // Runs to the end; `row` (if any) sees each row through the Column functions.
   absl::Status Run(const std::function<void()>& row = nullptr);
 
   int64_t Integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
   std::string Text(int column) const;
+  bool Null(int column) const {
+    return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+  }
 
  private:
   friend class SqliteDatabase;

@@ -5,7 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -13,7 +17,7 @@
 namespace diskd::agent {
 namespace {
 
-constexpr int64_t kSchemaVersion = 4;
+constexpr int64_t kSchemaVersion = 5;
 // On a full file system detach and delete, which make room, have to be written down first. So the
 // log has room in advance; what it needs at the next start, when SQLite makes it anew, is kept in a
 // file beside it.
@@ -73,9 +77,18 @@ ALTER TABLE volumes ADD COLUMN resize_bytes INTEGER NOT NULL DEFAULT 0;
 PRAGMA user_version = 4;
 )sql";
 
+// Version 5 knows the names of the secrets a volume was made with, one a line (NULL: it does not),
+// and whether it was ever ready.
+constexpr char kToVersion5[] = R"sql(
+ALTER TABLE volumes ADD COLUMN secret_names TEXT;
+ALTER TABLE volumes ADD COLUMN never_ready INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 5;
+)sql";
+
 constexpr char kSelectVolume[] =
     "SELECT id, name, driver, size_bytes, logical_block_bytes, state, create_time_ns,"
-    " source_volume, source_snapshot, source_full_copy, resize_bytes FROM volumes ";
+    " source_volume, source_snapshot, source_full_copy, resize_bytes, secret_names, never_ready"
+    " FROM volumes ";
 constexpr char kSelectAttachment[] =
     "SELECT volume_id, transport, read_only, queues, queue_depth, state, force, device_number,"
     " survives_driver_death, boot_id, message, attach_time_ns FROM attachments ";
@@ -96,6 +109,13 @@ VolumeRecord ReadVolume(const SqliteStatement& row) {
     volume.mutable_source()->set_full_copy(row.Integer(9) != 0);
   }
   volume.set_resize_bytes(row.Integer(10));
+  if (!row.Null(11)) {
+    for (const auto name : absl::StrSplit(row.Text(11), '\n', absl::SkipEmpty())) {
+      volume.mutable_secrets()->add_names(std::string(name));
+    }
+    volume.mutable_secrets();
+  }
+  volume.set_never_ready(row.Integer(12) != 0);
   return volume;
 }
 
@@ -195,7 +215,8 @@ absl::Status SqliteStore::Prepare() {
     if (version == 0) RETURN_IF_ERROR(database_->Execute(kSchema));
     if (version < 2) RETURN_IF_ERROR(database_->Execute(kToVersion2));
     if (version < 3) RETURN_IF_ERROR(database_->Execute(kToVersion3));
-    return database_->Execute(kToVersion4);
+    if (version < 4) RETURN_IF_ERROR(database_->Execute(kToVersion4));
+    return database_->Execute(kToVersion5);
   });
 }
 
@@ -205,9 +226,9 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
     RETURN_IF_ERROR(
         database_
             ->Prepare(
-                "INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
-                " state = excluded.state, size_bytes = excluded.size_bytes,"
-                " resize_bytes = excluded.resize_bytes")
+                "INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE"
+                " SET state = excluded.state, size_bytes = excluded.size_bytes,"
+                " resize_bytes = excluded.resize_bytes, never_ready = excluded.never_ready")
             .Bind(volume.id())
             .Bind(volume.name())
             .Bind(volume.driver())
@@ -219,6 +240,10 @@ absl::Status SqliteStore::PutVolume(const VolumeRecord& volume) {
             .Bind(volume.source().snapshot())
             .Bind(int64_t{volume.source().full_copy()})
             .Bind(static_cast<int64_t>(volume.resize_bytes()))
+            .Bind(volume.has_secrets()
+                      ? std::make_optional(absl::StrJoin(volume.secrets().names(), "\n"))
+                      : std::nullopt)
+            .Bind(int64_t{volume.never_ready()})
             .Run());
     for (const auto& [name, value] : volume.parameters()) {
       RETURN_IF_ERROR(database_->Prepare("INSERT OR REPLACE INTO volume_parameters VALUES (?,?,?)")

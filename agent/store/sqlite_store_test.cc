@@ -140,7 +140,7 @@ TEST_F(SqliteStoreTest, NewerSchema_IsRefusedWithAdvice) {
   Open();
   {
     auto database = SqliteDatabase::Open(path_);
-    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 5").ok());
+    ASSERT_TRUE((*database)->Execute("PRAGMA user_version = 6").ok());
   }
   const absl::Status status = SqliteStore::Open(path_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
@@ -161,6 +161,8 @@ TEST_F(SqliteStoreTest, DatabaseOfVersion1_IsTakenOver) {
                               "ALTER TABLE volumes DROP COLUMN source_snapshot;"
                               "ALTER TABLE volumes DROP COLUMN source_full_copy;"
                               "ALTER TABLE volumes DROP COLUMN resize_bytes;"
+                              "ALTER TABLE volumes DROP COLUMN secret_names;"
+                              "ALTER TABLE volumes DROP COLUMN never_ready;"
                               "PRAGMA user_version = 1")
                     .ok());
   }
@@ -168,8 +170,26 @@ TEST_F(SqliteStoreTest, DatabaseOfVersion1_IsTakenOver) {
   const auto old = store->FindVolume("a");
   ASSERT_TRUE(old.ok() && *old);
   EXPECT_FALSE((*old)->has_source());
+  EXPECT_FALSE((*old)->has_secrets());
   ASSERT_TRUE(store->PutVolume(Volume("vol-2", "b")).ok());
   EXPECT_EQ((*store->FindVolume("b"))->source().snapshot(), "monday");
+}
+
+TEST_F(SqliteStoreTest, NamesOfSecrets_AreKept) {
+  auto store = Open();
+  VolumeRecord volume = Volume("vol-1", "a");
+  volume.mutable_secrets()->add_names("key");
+  volume.mutable_secrets()->add_names("token");
+  volume.set_never_ready(true);
+  ASSERT_TRUE(store->PutVolume(volume).ok());
+  volume = Volume("vol-2", "none");
+  volume.mutable_secrets();
+  ASSERT_TRUE(store->PutVolume(volume).ok());
+  EXPECT_EQ((*store->FindVolume("a"))->secrets().names_size(), 2);
+  EXPECT_EQ((*store->FindVolume("a"))->secrets().names(1), "token");
+  EXPECT_TRUE((*store->FindVolume("a"))->never_ready());
+  EXPECT_TRUE((*store->FindVolume("none"))->has_secrets());
+  EXPECT_EQ((*store->FindVolume("none"))->secrets().names_size(), 0);
 }
 
 TEST_F(SqliteStoreTest, SizeOfAVolume_CanChange) {

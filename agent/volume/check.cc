@@ -40,7 +40,9 @@ absl::StatusOr<DriverInfo> FindDriver(const std::string& name,
 
 absl::Status CheckParameters(const google::protobuf::Map<std::string, std::string>& parameters,
                              const DriverInfo& driver) {
+  size_t bytes = 0;
   for (const auto& [name, value] : parameters) {
+    bytes += name.size() + value.size();
     const bool known = std::any_of(driver.parameters().begin(), driver.parameters().end(),
                                    [&name = name](const auto& p) { return p.name() == name; });
     if (known) continue;
@@ -48,7 +50,9 @@ absl::Status CheckParameters(const google::protobuf::Map<std::string, std::strin
         absl::StrCat("driver \"", driver.name(), "\" has no parameter \"", name,
                      "\": its parameters are ", Names(driver.parameters())));
   }
-  return absl::OkStatus();
+  if (bytes <= kMaxParameterBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("parameters of ", bytes, " bytes: use at most ", kMaxParameterBytes));
 }
 
 template <typename T>

@@ -21,6 +21,10 @@ inline constexpr uint32_t kDefaultQueuesMax = 4;
 inline constexpr uint32_t kMaxQueueDepth = 1024;
 inline constexpr uint32_t kDefaultQueueDepth = 128;
 
+// Names and values together: with the rest of a request, and those of a clone's source, they have
+// to fit into one packet to the driver.
+inline constexpr size_t kMaxParameterBytes = 16 << 10;
+
 // The volume asked for, without id, state and time. INVALID_ARGUMENT.
 absl::StatusOr<VolumeRecord> CheckCreate(const diskd::v1::CreateVolumeRequest& request,
                                          const std::vector<diskd::v1::DriverInfo>& drivers);

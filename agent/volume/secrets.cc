@@ -9,8 +9,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/errno_status.h"
@@ -20,6 +23,8 @@
 
 namespace diskd::agent {
 namespace {
+
+constexpr char kFreshSuffix[] = ".new";
 
 void WarnOfDisk(const std::string& directory) {
   struct statfs at {};
@@ -60,7 +65,7 @@ absl::Status Secrets::Put(const std::string& volume_id, const SecretMap& secrets
   *kept.mutable_secrets() = secrets;
   const std::string text = kept.SerializeAsString();
   const std::string path = PathOf(volume_id);
-  const std::string fresh = absl::StrCat(path, ".new");
+  const std::string fresh = absl::StrCat(path, kFreshSuffix);
   const Fd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid() ||
       write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
@@ -79,6 +84,21 @@ SecretMap Secrets::Get(const std::string& volume_id) {
     return {};
   }
   return kept.secrets();
+}
+
+std::vector<std::string> Secrets::List() {
+  const absl::MutexLock lock(&mutex_);
+  std::vector<std::string> ids;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+    const std::string name = entry.path().filename().string();
+    if (absl::EndsWith(name, kFreshSuffix)) {
+      unlink(entry.path().c_str());
+    } else {
+      ids.push_back(name);
+    }
+  }
+  return ids;
 }
 
 void Secrets::Remove(const std::string& volume_id) {

@@ -7,6 +7,7 @@
 #define DISKD_AGENT_VOLUME_SECRETS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -34,6 +35,8 @@ class Secrets {
   // Empty: none were given since the machine started.
   SecretMap Get(const std::string& volume_id) ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(const std::string& volume_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The volumes that have some. Also removes what a write that was cut off has left.
+  std::vector<std::string> List() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   std::string PathOf(const std::string& volume_id) const { return directory_ + "/" + volume_id; }

@@ -103,6 +103,7 @@ absl::Status TestNode::StartAgent(bool finish) {
   attachments_ = std::make_unique<Attachments>(environment);
   features_ = std::make_unique<Features>(environment, attachments_.get());
   volumes_ = std::make_unique<Volumes>(environment, attachments_.get(), features_.get());
+  volumes_->DropStraySecrets();
   RETURN_IF_ERROR(attachments_->Restore());
   if (finish) volumes_->FinishInterrupted();
   return absl::OkStatus();

@@ -9,6 +9,7 @@
 #include "agent/volume/check.h"
 #include "agent/volume/names.h"
 #include "agent/volume/page_token.h"
+#include "agent/volume/secret_names.h"
 #include "base/errno_status.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -106,6 +107,8 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
         made->source().volume() == request.source().volume() &&
         made->source().snapshot() == request.source().snapshot() &&
         made->source().full_copy() == request.source().full_copy()) {
+      RETURN_IF_ERROR(
+          CheckSecretsKnown(*made, environment_.secrets->Get(made->id()), request.secrets()));
       return WithAttachment(*made);
     }
     ASSIGN_OR_RETURN(request, Inherit(std::move(request)));
@@ -125,6 +128,8 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
       return absl::AlreadyExistsError(
           absl::StrCat("volume \"", wanted.name(), "\" exists and its ", difference));
     }
+    RETURN_IF_ERROR(
+        CheckSecretsKnown(*existing, environment_.secrets->Get(existing->id()), request.secrets()));
     if (existing->state() == VOLUME_STATE_READY) return WithAttachment(*existing);
     if (existing->state() == VOLUME_STATE_DELETING) {
       return absl::FailedPreconditionError(absl::StrCat(
@@ -138,15 +143,23 @@ absl::StatusOr<Volume> Volumes::Create(const diskd::v1::CreateVolumeRequest& giv
   ASSIGN_OR_RETURN(const auto place, PlaceFor(wanted));
   wanted.set_id(NewVolumeId());
   wanted.set_state(VOLUME_STATE_CREATING);
+  wanted.set_never_ready(true);
+  RecordSecretNames(secrets, wanted);
   SetNow(*wanted.mutable_create_time());
-  RETURN_IF_ERROR(environment_.store->PutVolume(wanted));
+  // Before the record, or the next agent could make the volume without them.
   RETURN_IF_ERROR(environment_.secrets->Put(wanted.id(), secrets));
+  const absl::Status recorded = environment_.store->PutVolume(wanted);
+  if (!recorded.ok()) {
+    environment_.secrets->Remove(wanted.id());
+    return recorded;
+  }
   SPDLOG_INFO("volume {} ({}): creating, driver {}, {} bytes", wanted.id(), wanted.name(),
               wanted.driver(), wanted.size_bytes());
   return Finish(std::move(wanted));
 }
 
 absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
+  RETURN_IF_ERROR(CheckSecretsHere(volume, environment_.secrets->Get(volume.id())));
   const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
   absl::Status status = MakeDirectory(config.state_dir());
   if (status.ok() && volume.source().full_copy()) return FinishCopy(std::move(volume), config);
@@ -163,6 +176,7 @@ absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
 absl::StatusOr<Volume> Volumes::Conclude(VolumeRecord volume, const absl::Status& status) {
   if (status.ok()) {
     volume.set_state(VOLUME_STATE_READY);
+    volume.set_never_ready(false);
     RETURN_IF_ERROR(environment_.store->PutVolume(volume));
     SPDLOG_INFO("volume {} ({}): ready", volume.id(), volume.name());
     return volume;
@@ -192,7 +206,13 @@ absl::Status Volumes::WithDriver(const VolumeRecord& volume,
 absl::Status Volumes::Remove(const VolumeRecord& volume) {
   const auto config = ConfigOf(environment_, volume, /*read_only=*/false);
   RETURN_IF_ERROR(MakeDirectory(config.state_dir()));
-  RETURN_IF_ERROR(WithDriver(volume, [&](DriverProcess& p) { return Deprovision(p, config); }));
+  const absl::Status undone =
+      WithDriver(volume, [&](DriverProcess& p) { return Deprovision(p, config); });
+  // What is impossible, and was so from the beginning, was never made. Without a secret that it had
+  // then, this says nothing.
+  const bool impossible = absl::IsInvalidArgument(undone) && volume.never_ready() &&
+                          CheckSecretsHere(volume, environment_.secrets->Get(volume.id())).ok();
+  if (!impossible) RETURN_IF_ERROR(undone);
   RETURN_IF_ERROR(RemoveDirectory(config.state_dir()));
   environment_.launcher->RemoveFiles(volume.id());
   RETURN_IF_ERROR(environment_.store->RemoveVolume(volume.id()));
@@ -282,6 +302,13 @@ absl::StatusOr<diskd::v1::ListVolumesResponse> Volumes::List(
     ASSIGN_OR_RETURN(*response.add_volumes(), WithAttachment(std::move(volume)));
   }
   return response;
+}
+
+void Volumes::DropStraySecrets() {
+  for (const std::string& id : environment_.secrets->List()) {
+    const auto volume = environment_.store->FindVolume(id);
+    if (volume.ok() && !volume->has_value()) environment_.secrets->Remove(id);
+  }
 }
 
 void Volumes::FinishInterrupted() {

@@ -36,6 +36,9 @@ class Volumes {
   // Before the agent ends: copies under way stop; the next agent goes on with them.
   void StopCopies() ABSL_LOCKS_EXCLUDED(copies_mutex_);
 
+  // Before the first call: secrets whose volume was never recorded, or is gone, are removed.
+  void DropStraySecrets();
+
   // Ends what a former agent began: creates, deletes, resizes. Errors are logged.
   void FinishInterrupted();
 

@@ -71,6 +71,24 @@ TEST_F(VolumesTest, FailedProvisionThatCannotBeUndone_KeepsTheVolumeAndSaysSo) {
   EXPECT_EQ(node_.MakeVolume("a").state(), diskd::v1::VOLUME_STATE_READY);
 }
 
+TEST_F(VolumesTest, WhatItsDriverCallsImpossible_LeavesNothing) {
+  for (const char* call : {"provision", "deprovision"}) {
+    node_.drivers().FailCalls(call, absl::InvalidArgumentError("parameter store is missing"));
+  }
+  const absl::Status status = node_.volumes().Create(TestNode::CreateRequest("a")).status();
+  EXPECT_EQ(status, absl::InvalidArgumentError("parameter store is missing"));
+  EXPECT_EQ(*node_.store().CountVolumes(), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(node_.state_dir() + "/volumes"));
+  // One that was made is another matter: something is there.
+  for (const char* call : {"provision", "deprovision"}) {
+    node_.drivers().FailCalls(call, absl::OkStatus());
+  }
+  node_.MakeVolume("b");
+  node_.drivers().FailCalls("deprovision", absl::InvalidArgumentError("no such parameter"));
+  EXPECT_TRUE(absl::IsInvalidArgument(node_.volumes().Delete("b")));
+  EXPECT_EQ(node_.volumes().Get("b")->state(), diskd::v1::VOLUME_STATE_DELETING);
+}
+
 TEST_F(VolumesTest, Delete_DeprovisionsAndMayBeRepeated) {
   const auto volume = node_.MakeVolume("a");
   ASSERT_TRUE(node_.volumes().Delete("a").ok());

@@ -255,7 +255,11 @@ absl::Status Provision(const sdk::VolumeConfig& config) {
 
 absl::Status Deprovision(const sdk::VolumeConfig& config) {
   const auto path = BackingPath(config);
-  if (absl::IsNotFound(path.status())) return absl::OkStatus();
+  // Where there is no memory (any more: after a reboot its tmpfs may not be mounted), there is
+  // nothing of the volume.
+  if (absl::IsNotFound(path.status()) || absl::IsInvalidArgument(path.status())) {
+    return absl::OkStatus();
+  }
   if (!path.ok()) return path.status();
   if (unlink(path->c_str()) != 0 && errno != ENOENT) {
     return ErrnoStatus(errno, absl::StrCat("remove ", *path));
