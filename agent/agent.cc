@@ -104,6 +104,7 @@ absl::Status RunAgent(const Options& options) {
   HostDeviceFactory devices(options.run_dir, options.link_dir);
   VolumeLocks locks;
   LongCalls long_calls;
+  StoppableCalls stoppable_calls;
   Secrets secrets(absl::StrCat(options.run_dir, "/secrets"));
   Environment environment{.store = store.get(),
                           .devices = &devices,
@@ -111,6 +112,7 @@ absl::Status RunAgent(const Options& options) {
                           .catalog = &catalog,
                           .locks = &locks,
                           .long_calls = &long_calls,
+                          .stoppable_calls = &stoppable_calls,
                           .secrets = &secrets,
                           .state_dir = options.state_dir,
                           .users = users};
@@ -145,6 +147,7 @@ absl::Status RunAgent(const Options& options) {
   sigwait(&ends, &signal_number);
   SPDLOG_INFO("signal {}: ending; driver processes and devices stay", signal_number);
   volumes.StopCopies();
+  stoppable_calls.Stop();
   server->Shutdown(std::chrono::system_clock::now() +
                    absl::ToChronoMilliseconds(kServerShutdownLimit));
   unlink(options.socket.c_str());

@@ -5,6 +5,7 @@
 #define DISKD_AGENT_SUPERVISOR_FAKE_DRIVER_PROCESS_H_
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -69,8 +70,11 @@ class FakeDrivers::Process : public DriverProcess {
     return !state_->alive;
   }
   void Interrupt() override {
-    absl::MutexLock lock(&state_->mutex);
-    interrupted_ = true;
+    {
+      absl::MutexLock lock(&state_->mutex);
+      interrupted_ = true;
+    }
+    absl::MutexLock lock(&world_->mutex_);  // whoever is held there looks again
   }
   void Resume() override {
     absl::MutexLock lock(&state_->mutex);
@@ -88,9 +92,10 @@ class FakeDrivers::Process : public DriverProcess {
   absl::Status FailureOf(const std::string& kind) {
     absl::MutexLock lock(&world_->mutex_);
     const auto answers = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      return world_->held_.count(kind) == 0;
+      return interrupted_ || world_->held_.count(kind) == 0;
     };
     world_->mutex_.Await(absl::Condition(&answers));
+    if (interrupted_) return absl::CancelledError("interrupted");
     const auto found = world_->failures_.find(kind);
     return found == world_->failures_.end() ? absl::OkStatus() : found->second;
   }
@@ -298,7 +303,7 @@ class FakeDrivers::Process : public DriverProcess {
 
   FakeDrivers* const world_;
   const std::shared_ptr<State> state_;
-  bool interrupted_ = false;  // by state_->mutex
+  std::atomic<bool> interrupted_ = false;  // set with state_->mutex, for who waits there
 };
 
 }  // namespace diskd::agent

@@ -17,12 +17,16 @@ absl::StatusOr<diskd::driver::v1::FeatureResponse> CallAtRest(
     const diskd::driver::v1::FeatureRequest& request, int slot, absl::Duration limit) {
   ASSIGN_OR_RETURN(const std::unique_ptr<DriverProcess> process,
                    environment.launcher->Launch(volume.id(), volume.driver(), slot));
-  auto response = CallFeature(*process, request, limit);
+  auto response = [&] {
+    const StoppableCalls::Call call(environment.stoppable_calls, process.get());
+    return CallFeature(*process, request, limit);
+  }();
   const absl::Status ended = ShutDown(*process, kShortShutdownLimit);
   if (response.ok() && !ended.ok()) {
     SPDLOG_WARN("volume {}: driver process {} ended badly: {}", volume.id(), process->pid(),
                 std::string(ended.message()));
   }
+  if (!response.ok()) return environment.stoppable_calls->ForCaller(response.status());
   return response;
 }
 

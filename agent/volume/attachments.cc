@@ -92,7 +92,8 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
   SPDLOG_INFO("volume {} ({}): attaching over {}", volume.id(), volume.name(),
               diskd::v1::Transport_Name(record.transport));
   Parts parts;
-  const absl::Status status = ForCaller(Build(volume, record, parts));
+  const absl::Status status =
+      environment_.stoppable_calls->ForCaller(ForCaller(Build(volume, record, parts)));
   if (!status.ok()) {
     SPDLOG_WARN("volume {} ({}): attach failed: {}", volume.id(), volume.name(),
                 std::string(status.message()));
@@ -114,9 +115,11 @@ absl::Status Attachments::Build(const VolumeRecord& volume, AttachmentRecord& re
                   .read_only = record.read_only,
                   .queues = record.queues,
                   .queue_depth = record.queue_depth};
-  ASSIGN_OR_RETURN(
-      spec.geometry,
-      OpenVolume(*parts.process, ConfigOf(environment_, volume, record.read_only), OpenAs::kFirst));
+  {
+    const StoppableCalls::Call call(environment_.stoppable_calls, parts.process.get());
+    const auto config = ConfigOf(environment_, volume, record.read_only);
+    ASSIGN_OR_RETURN(spec.geometry, OpenVolume(*parts.process, config, OpenAs::kFirst));
+  }
   ASSIGN_OR_RETURN(parts.device, environment_.devices->Create(record.transport, spec));
   RETURN_IF_ERROR(ServeDevice(*parts.device, *parts.process, /*successor=*/false,
                               environment_.users.Of(volume.id())));

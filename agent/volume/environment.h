@@ -13,6 +13,7 @@
 #include "agent/supervisor/supervisor.h"
 #include "agent/volume/long_calls.h"
 #include "agent/volume/secrets.h"
+#include "agent/volume/stoppable_calls.h"
 #include "agent/volume/volume_locks.h"
 
 namespace diskd::agent {
@@ -24,6 +25,7 @@ struct Environment {
   DriverCatalog* catalog;
   VolumeLocks* locks;
   LongCalls* long_calls;
+  StoppableCalls* stoppable_calls;
   Secrets* secrets;
   std::string state_dir;
   std::string boot_id;  // of the running kernel

@@ -86,6 +86,7 @@ absl::Status TestNode::StartAgent(bool finish) {
   store_ = std::make_unique<CountingStore>(this, std::move(store));
   locks_ = std::make_unique<VolumeLocks>();
   long_calls_ = std::make_unique<LongCalls>();
+  stoppable_calls_ = std::make_unique<StoppableCalls>();
   secrets_ = std::make_unique<Secrets>(directory_ + "/secrets");
   Environment environment{.store = store_.get(),
                           .devices = &devices_,
@@ -93,6 +94,7 @@ absl::Status TestNode::StartAgent(bool finish) {
                           .catalog = drivers_.catalog(),
                           .locks = locks_.get(),
                           .long_calls = long_calls_.get(),
+                          .stoppable_calls = stoppable_calls_.get(),
                           .secrets = secrets_.get(),
                           .state_dir = directory_,
                           .boot_id = boot_id_};
@@ -113,6 +115,7 @@ void TestNode::StopAgent() {
   volumes_.reset();
   features_.reset();
   attachments_.reset();
+  stoppable_calls_.reset();
   long_calls_.reset();
   locks_.reset();
   store_.reset();

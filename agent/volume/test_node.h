@@ -45,6 +45,7 @@ class TestNode {
   FakeDrivers& drivers() { return drivers_; }
   VolumeLocks& locks() { return *locks_; }
   LongCalls& long_calls() { return *long_calls_; }
+  StoppableCalls& stoppable_calls() { return *stoppable_calls_; }
   const std::string& state_dir() const { return directory_; }
 
   // Requests with the usual content.
@@ -74,6 +75,7 @@ class TestNode {
   std::unique_ptr<Store> store_;
   std::unique_ptr<VolumeLocks> locks_;
   std::unique_ptr<LongCalls> long_calls_;
+  std::unique_ptr<StoppableCalls> stoppable_calls_;
   std::unique_ptr<Secrets> secrets_;
   std::unique_ptr<Attachments> attachments_;
   std::unique_ptr<Features> features_;

@@ -152,9 +152,12 @@ absl::Status Attachments::ShowNewSize(const VolumeRecord& volume) {
 absl::Status Attachments::Prepare(const VolumeRecord& volume, const AttachmentRecord& record,
                                   Device& device, DriverProcess& present,
                                   DriverProcess& successor) {
-  ASSIGN_OR_RETURN(
-      const Geometry fresh,
-      OpenVolume(successor, ConfigOf(environment_, volume, record.read_only), OpenAs::kStandby));
+  Geometry fresh;
+  {
+    const StoppableCalls::Call call(environment_.stoppable_calls, &successor);
+    const auto config = ConfigOf(environment_, volume, record.read_only);
+    ASSIGN_OR_RETURN(fresh, OpenVolume(successor, config, OpenAs::kStandby));
+  }
   ASSIGN_OR_RETURN(const auto status, GetStatus(present));
   RETURN_IF_ERROR(CheckSameDisk(status.geometry(), fresh));
   ASSIGN_OR_RETURN(const std::vector<Fd> descriptors, device.Descriptors());

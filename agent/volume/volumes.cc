@@ -170,6 +170,8 @@ absl::StatusOr<Volume> Volumes::Finish(VolumeRecord volume) {
       return Provision(p, config, &source, volume.source().snapshot());
     }));
   }
+  // The next agent goes on with it.
+  if (!status.ok() && environment_.stoppable_calls->stopped()) return status;
   return Conclude(std::move(volume), status);
 }
 
@@ -194,13 +196,16 @@ absl::Status Volumes::WithDriver(const VolumeRecord& volume,
                                  const std::function<absl::Status(DriverProcess&)>& body) {
   ASSIGN_OR_RETURN(const std::unique_ptr<DriverProcess> process,
                    environment_.launcher->Launch(volume.id(), volume.driver(), 0));
-  const absl::Status status = body(*process);
+  const absl::Status status = [&] {
+    const StoppableCalls::Call call(environment_.stoppable_calls, process.get());
+    return body(*process);
+  }();
   const absl::Status ended = ShutDown(*process, kShortShutdownLimit);
   if (status.ok() && !ended.ok()) {
     SPDLOG_WARN("volume {}: driver process {} ended badly: {}", volume.id(), process->pid(),
                 std::string(ended.message()));
   }
-  return status;
+  return environment_.stoppable_calls->ForCaller(status);
 }
 
 absl::Status Volumes::Remove(const VolumeRecord& volume) {
@@ -336,6 +341,7 @@ void Volumes::FinishInterrupted(bool copies) {
     if (page->empty()) return;
     after = page->back().id();
     for (const VolumeRecord& listed : *page) {
+      if (environment_.stoppable_calls->stopped()) return;
       if (listed.resize_bytes() != 0 && !copies) FinishResizeOf(listed);
       const bool copy = listed.state() == VOLUME_STATE_CREATING && listed.source().full_copy();
       if (listed.state() == VOLUME_STATE_READY || copy != copies || Stopping()) continue;
