@@ -24,6 +24,10 @@ refused 2 "name|128" create "$long" --driver memory --size 16MiB
 refused 2 "parameter|colour" create a --driver memory --size 16MiB --param colour=blue
 refused 3 "nosuch" diskctl attach nosuch
 refused 3 "nosuch" diskctl volume get nosuch
+# What drivers refuse is gone, too.
+refused 2 "store" create a --driver object --size 16MiB
+refused 2 "absolute|relative" create a --driver file --size 16MiB --param path=relative
+refused 2 "tmpfs|memory" create a --driver memory --size 16MiB --param dir=/proc
 [ -z "$(diskctl --quiet volume ls)" ] || fail "a refused create left a volume: $(diskctl volume ls)"
 
 step "the same name again"

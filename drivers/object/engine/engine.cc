@@ -153,6 +153,7 @@ Task<void> Engine::RemoteFlush(WriteSequence target, Done done) {
 
 void Engine::OnWritten(const LogRecord& record) {
   AddToOverlay(record);
+  uncut_ops_ += record.ops.size();
   ArmUploadTimer();
   if (CutNow()) upload_work_.Notify();
 }

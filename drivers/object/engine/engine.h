@@ -264,6 +264,7 @@ class Engine {
   WriteSequence uploaded_sequence_ = 0;
   WriteSequence urgent_sequence_ = 0;  // upload up to here without delay
   uint64_t cut_lsn_ = 1;               // next record to put into an object
+  uint64_t uncut_ops_ = 0;             // in the records from there on
   std::deque<std::shared_ptr<Batch>> uploading_;
   bool upload_timer_ = false;
   bool body_timer_ = false;

@@ -86,6 +86,7 @@ Task<absl::Status> WriteLog::Format(Uuid volume, uint64_t log_id, WriteSequence 
   next_lsn_ = 1;
   last_crc_ = 0;
   records_.clear();
+  ops_ = released_ops_ = 0;
   co_return absl::OkStatus();
 }
 
@@ -154,6 +155,7 @@ Task<absl::Status> WriteLog::Replay(LogSuperblock superblock,
     next_lsn_ = record->lsn + 1;
     last_crc_ = record->crc;
     CO_RETURN_IF_ERROR(sink(*record));
+    ops_ += record->ops.size();
     records_.push_back(std::move(*record));
   }
   bool damage = co_await DamageFollows(window, head_);

@@ -61,6 +61,9 @@ Task<absl::Status> Engine::Recover() {
          log_.Find(cut_lsn_)->first_sequence <= uploaded_sequence_) {
     ++cut_lsn_;
   }
+  for (uint64_t lsn = cut_lsn_; const LogRecord* record = log_.Find(lsn); ++lsn) {
+    uncut_ops_ += record->ops.size();
+  }
   ArmUploadTimer();
   co_return absl::OkStatus();
 }

@@ -53,10 +53,12 @@ bool Engine::CutNow() const {
   if (cut_lsn_ > log_.written_lsn()) return false;
   const int part = checkpointing_ ? kCutBesidePart : 1;
   if (objects_since_checkpoint_ >= std::max(1, options_.checkpoint_objects / part)) return false;
+  if (delta_.size() >= options_.checkpoint_blocks / part) return false;
   const LogRecord* oldest = log_.Find(cut_lsn_);
   if (oldest->first_sequence <= urgent_sequence_ || log_.full()) return true;
   if (log_.throttled() && uploading_.empty()) return true;
   if (environment_.scheduler->Now() - oldest->appended >= options_.upload_delay) return true;
+  if (uncut_ops_ >= kMaxObjectOps) return true;
   // Without the header of each record; the newest one comes on top.
   const LogRecord* newest = log_.Find(log_.written_lsn());
   const uint64_t records = log_.written_lsn() - cut_lsn_;
@@ -107,6 +109,7 @@ std::shared_ptr<Engine::Batch> Engine::Cut() {
   header.first_sequence = log_.Find(cut_lsn_)->first_sequence;
   for (uint64_t lsn = cut_lsn_; lsn <= last; ++lsn) {
     const LogRecord* record = log_.Find(lsn);
+    uncut_ops_ -= record->ops.size();
     uint64_t block = 0;
     for (const LogOp& op : record->ops) {
       if (op.kind == OpKind::kZero) live.SetZero(op.lba, op.blocks, {});

@@ -87,7 +87,8 @@ bool WriteLog::MayGoOn() {
 }
 
 double WriteLog::Fill() const {
-  return static_cast<double>(head_ - std::min(head_, released_end_)) /
+  const uint64_t blocks = head_ - std::min(head_, released_end_);
+  return static_cast<double>(std::max(blocks, ops_ - released_ops_)) /
          static_cast<double>(ring_blocks_);
 }
 
@@ -97,8 +98,13 @@ void WriteLog::CountReleased() {
        next != nullptr && next->last_sequence() <= released_; next = Find(released_lsn_ + 1)) {
     released_lsn_ = next->lsn;
     released_end_ = next->position + next->blocks;
+    released_ops_ += next->ops.size();
   }
   throttle_.OnDrained((released_end_ - before) * kBlockBytes, scheduler_->Now());
+}
+
+bool WriteLog::HasRoom(uint64_t end, size_t ops) const {
+  return end - start_ <= ring_blocks_ && (ops_ == 0 || ops_ + ops <= ring_blocks_);
 }
 
 bool WriteLog::BuildRecord() {
@@ -114,7 +120,7 @@ bool WriteLog::BuildRecord() {
   }
   const uint64_t blocks = data_blocks + 1;
   const uint64_t place = PlaceFor(head_, blocks);
-  if (place + blocks - start_ > ring_blocks_) {
+  if (!HasRoom(place + blocks, count)) {
     full_ = true;
     MaybeAdvance();
     observer_.on_full();
@@ -141,6 +147,7 @@ bool WriteLog::BuildRecord() {
   next_record_ =
       record.appended + throttle_.PauseAfter(blocks * kBlockBytes, Fill(), record.appended);
   ++in_flight_;
+  ops_ += count;
   waiting_.push_back(std::move(waiting));
   records_.push_back(std::move(record));
   device_->Write(
@@ -319,6 +326,8 @@ Task<void> WriteLog::Advance() {
   }
   for (size_t i = 0; i < count; ++i) {
     if (records_.front().lsn == retained_from_) ForgetOldest();
+    ops_ -= records_.front().ops.size();
+    released_ops_ -= records_.front().ops.size();
     records_.pop_front();
   }
   start_ = next.start;

@@ -5,8 +5,10 @@
 // after that. Concurrent writes share records, concurrent flushes share device flushes.
 //
 // The more of it is not in the store, the slower it takes writes (Throttle); when it is full, they
-// wait. Space is given back by Release() when writes are in the store; the ring never overwrites a
-// record that the superblock on the device still counts.
+// wait. It is also full with as many operations as the ring has blocks, since each of them costs
+// memory until it is in the store, and a discard takes hardly any room. Space is given back by
+// Release() when writes are in the store; the ring never overwrites a record that the superblock on
+// the device still counts.
 //
 // Scheduler's thread only. After a failed device write or flush the log is dead: everything in it
 // and everything later fails with that status.
@@ -130,6 +132,7 @@ class WriteLog {
   uint64_t PlaceFor(uint64_t position, uint64_t blocks) const;
   void Pump();
   bool BuildRecord();
+  bool HasRoom(uint64_t end, size_t ops) const;
   void Fill(LogRecord& record, const std::vector<PendingOp>& ops);
   void OnRecordWritten(uint64_t lsn, const absl::Status& status);
   void AnswerWritten();
@@ -164,6 +167,8 @@ class WriteLog {
   WriteSequence released_ = 0;
   uint64_t released_lsn_ = 0;
   uint64_t released_end_ = 0;  // position behind the last released record
+  uint64_t ops_ = 0;           // in records_
+  uint64_t released_ops_ = 0;  // of them
   Throttle throttle_;
   absl::Duration next_record_;  // not before
   bool pump_later_ = false;

@@ -46,6 +46,21 @@ TEST_F(MemoryTest, WritesAllOverAVolume_StayWithinTheBudgets) {
   EXPECT_LE(entries_, options.checkpoint_blocks * 2 + kLogBlocks);
 }
 
+// They take hardly any room in the log.
+TEST_F(MemoryTest, DiscardsAllOverAVolume_AreBoundedByTheirNumber) {
+  Options options;
+  options.checkpoint_blocks = kCheckpointBlocks;
+  Open(options);
+  store_.Outage(absl::Minutes(10), /*refused=*/false);
+  constexpr uint64_t kDiscards = 10 * kLogBlocks;
+  constexpr uint64_t kDiscardDepth = 256;
+  std::mt19937_64 random(1);
+  WriteMany(
+      kDiscards, kDiscardDepth, [&random] { return random() % kVolumeBlocks; },
+      [this] { entries_ = std::max(entries_, engine().stats().map_entries); }, RequestKind::kZero);
+  EXPECT_LE(entries_, options.checkpoint_blocks * 2 + kLogBlocks);
+}
+
 TEST_F(MemoryTest, PackedObjects_CountTwice_AndOneAfterTheOtherIsMade) {
   Options options;
   options.zstd_level = 1;

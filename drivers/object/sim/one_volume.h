@@ -35,17 +35,17 @@ class OneVolume : public testing::Test {
   void RunUntil(const std::function<bool()>& done) {
     while (!done()) ASSERT_TRUE(scheduler_.RunOne());
   }
-  // Single blocks, at most `depth` at the same time; `each` runs after each begins.
+  // Single blocks, written or zeroed, at most `depth` at the same time; `each` runs after each
+  // begins.
   void WriteMany(
       uint64_t count, uint64_t depth, const std::function<Lba()>& next,
-      const std::function<void()>& each = [] {}) {
+      const std::function<void()>& each = [] {}, RequestKind kind = RequestKind::kWrite) {
     AlignedBuffer buffer(1);
     uint64_t in_flight = 0;
     for (uint64_t i = 0; i < count; ++i) {
       RunUntil([&] { return in_flight < depth; });
       ++in_flight;
-      engine().Submit({RequestKind::kWrite, false, next(), 1, buffer.block(0),
-                       [&in_flight](absl::Status status) {
+      engine().Submit({kind, false, next(), 1, buffer.block(0), [&in_flight](absl::Status status) {
                          EXPECT_TRUE(status.ok()) << status;
                          --in_flight;
                        }});
