@@ -19,6 +19,7 @@ constexpr uint64_t kMaxGetBlocks = 512;
 constexpr size_t kMaxGapBlocks = 16;
 // GETs of one Fetch() at the same time.
 constexpr int kParallelFetches = 8;
+constexpr StoreClient::Patience kOneTry{absl::ZeroDuration(), 0};
 
 // Blocks from the first to the last one.
 uint64_t Span(const std::vector<BlockLocation>& places) {
@@ -159,7 +160,14 @@ Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetAll(
   const Stream stream = *found;  // the HEAD may be replaced while we wait
   const std::string name =
       ObjectName(stream.volume, stream.epoch, stream.nonce, places[0].sequence);
-  absl::StatusOr<Fetched> got = co_await GetFrom(lane, name, stream, places);
+  StoreClient::Retry retry(store_, patience_);
+  absl::StatusOr<Fetched> got = absl::UnknownError("");
+  for (bool again = true; again;) {
+    got = co_await GetFrom(lane, name, stream, places);
+    // Without the memory, which others may be waiting for.
+    again = StoreClient::MayPass(got.status());
+    if (again) again = co_await retry.Again(got.status());
+  }
   if (!absl::IsNotFound(got.status())) co_return got;
   if (options_.sabotage == Sabotage::kZeroOnMissing) {
     co_return Fetched{{}, std::string(Span(places) * kBlockBytes, '\0')};
@@ -196,7 +204,7 @@ Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetFrom(
     memory = co_await memory_->Take(range.length + (last - first + 1) * frame_bytes);
   }
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
-    absl::StatusOr<GetResult> got = co_await store_->Get(lane, name, range);
+    absl::StatusOr<GetResult> got = co_await store_->Get(lane, name, range, kOneTry);
     if (!got.ok()) co_return got.status();
     std::string data = std::move(got->body);
     if (index->frame_blocks != 0) {
@@ -249,8 +257,8 @@ Task<absl::StatusOr<std::shared_ptr<const BlockReader::Index>>> BlockReader::Ind
     ages_.splice(ages_.begin(), ages_, it->second.age);
     co_return it->second.index;
   }
-  const absl::StatusOr<ObjectHeader> header =
-      co_await store_->GetHeader(lane, stream.volume, stream.epoch, stream.nonce, sequence);
+  const absl::StatusOr<ObjectHeader> header = co_await store_->GetHeader(
+      lane, stream.volume, stream.epoch, stream.nonce, sequence, patience_);
   if (!header.ok()) co_return header.status();
   auto index = std::make_shared<Index>();
   index->header_bytes = ObjectHeaderBytes(*header);

@@ -28,15 +28,18 @@ namespace diskd::object {
 class BlockReader {
  public:
   // `cache`: asked first, and given what guests read from the store; nullptr: none. Without a
-  // `scheduler` the memory of reads is not bounded.
+  // `scheduler` the memory of reads is not bounded. After `patience` they end with a status that
+  // StoreClient::MayPass.
   BlockReader(StoreClient* store, MapTree* tree, std::function<const Head&()> head,
-              const Options& options, Scheduler* scheduler = nullptr, ReadCache* cache = nullptr)
+              const Options& options, Scheduler* scheduler = nullptr, ReadCache* cache = nullptr,
+              StoreClient::Patience patience = {})
       : store_(store),
         tree_(tree),
         head_(std::move(head)),
         options_(options),
         scheduler_(scheduler),
-        cache_(cache) {
+        cache_(cache),
+        patience_(patience) {
     if (scheduler != nullptr) memory_.emplace(scheduler, options.read_bytes);
   }
 
@@ -101,6 +104,7 @@ class BlockReader {
   const Options& options_;
   Scheduler* const scheduler_;
   ReadCache* const cache_;
+  const StoreClient::Patience patience_;
   std::optional<MemoryBudget> memory_;
   absl::flat_hash_map<Key, Cached> indexes_;
   std::list<Key> ages_;  // the least recently used last

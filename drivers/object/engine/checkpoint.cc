@@ -167,7 +167,7 @@ Task<absl::StatusOr<DiffPage>> Engine::DiffNow(uint64_t from, uint64_t to, Lba b
     CO_RETURN_IF_ERROR(co_await Checkpoint(nullptr));
   }
   if (!failure_.ok()) co_return failure_;
-  const ReadBarrier::Reader reader(&readers_);
+  const ReadBarrier::Reader reader(&object_readers_);
   PagePointer roots[2] = {{}, root_};
   uint64_t size_blocks = head_.head().size_blocks;
   const uint64_t ids[2] = {from, to};

@@ -29,6 +29,9 @@ constexpr int kMoveRounds = 16;
 // Requests at the same time.
 constexpr int kPagesAtOnce = 32;
 constexpr int kDeletesAtOnce = 8;
+// Tries of something that one object keeps from succeeding, while the store gives others.
+constexpr int kUnreachedTries = 8;
+constexpr StoreClient::Patience kDeletePatience{absl::Seconds(10), 4};
 // Passes whose copies have an age.
 constexpr size_t kMaxPasses = 1024;
 constexpr int kReadsAtOnce = 16;
@@ -86,6 +89,19 @@ Task<absl::Status> Engine::CollectOnce() {
   co_return absl::OkStatus();
 }
 
+// Holds nothing between the tries, but waits for a store that gives nothing at all.
+Task<absl::Status> Engine::Insist(std::function<Task<absl::Status>()> attempt) {
+  StoreClient::Retry retry(&store_, {});
+  for (int tries = 1;; ++tries) {
+    absl::Status status = co_await attempt();
+    const bool over = tries == kUnreachedTries || !failure_.ok();
+    if (over || !StoreClient::MayPass(status)) co_return status;
+    co_await retry.Again(std::move(status));
+    // Any answer will do.
+    (void)co_await store_.Get(Lane::kCollect, HeadName(volume_), ByteRange{0, 1});
+  }
+}
+
 Task<absl::Status> Engine::DeleteUnreached(Victims& victims) {
   // All moves are in the tree and HEAD is ours after this.
   CO_RETURN_IF_ERROR(co_await Checkpoint(nullptr));
@@ -130,15 +146,20 @@ Task<absl::Status> Engine::Walk(PagePointer root, PagePointer before, bool pinne
 }
 
 Task<absl::Status> Engine::LoadPages(PagePointer at, PagePointer before, PagePair* into) {
-  absl::StatusOr<PagePtr> page = co_await tree_.Load(Lane::kCollect, at);
-  if (!page.ok()) co_return page.status();
-  into->page = *std::move(page);
+  const auto load = [&] { return LoadPage(at, &into->page); };
+  CO_RETURN_IF_ERROR(co_await Insist(load));
   if (before.hole()) co_return absl::OkStatus();
-  page = co_await tree_.Load(Lane::kCollect, before);
-  if (!page.ok()) co_return page.status();
-  // Else the volume has grown in between.
-  if ((*page)->level == into->page->level) into->before = *std::move(page);
+  const auto load_before = [&] { return LoadPage(before, &into->before); };
+  CO_RETURN_IF_ERROR(co_await Insist(load_before));
+  // The volume has grown in between.
+  if (into->before->level != into->page->level) into->before = nullptr;
   co_return absl::OkStatus();
+}
+
+Task<absl::Status> Engine::LoadPage(PagePointer at, PagePtr* into) {
+  absl::StatusOr<PagePtr> page = co_await tree_.Load(Lane::kCollect, at);
+  if (page.ok()) *into = *std::move(page);
+  co_return page.status();
 }
 
 // `force`: something below it must be written again, and with it the page that is to be emptied.
@@ -225,7 +246,7 @@ Task<absl::Status> Engine::ListCandidates(uint32_t side_floor, Victims& victims)
 
 Task<absl::Status> Engine::DeleteDead(Victims& victims) {
   // Reads that began on an older root may still use them.
-  co_await readers_.WaitForReaders();
+  co_await object_readers_.WaitForReaders();
   Workers workers(environment_.scheduler, kDeletesAtOnce);
   for (const auto& [key, object] : victims.objects) {
     if (object.live > 0) continue;
@@ -240,9 +261,17 @@ Task<absl::Status> Engine::DeleteDead(Victims& victims) {
 }
 
 Task<absl::Status> Engine::DeleteOne(std::string name) {
-  const absl::Status status = co_await store_.Delete(Lane::kCollect, name);
+  const absl::Status status = co_await store_.Delete(Lane::kCollect, name, kDeletePatience);
   if (status.ok()) ++stats_.objects_deleted;
-  co_return status;
+  // What can't be deleted is left to the next pass.
+  co_return StoreClient::MayPass(status) ? absl::OkStatus() : status;
+}
+
+Task<absl::Status> Engine::CountBlocks(Stream stream, uint32_t sequence, uint64_t* into) {
+  const absl::StatusOr<uint64_t> blocks =
+      co_await blocks_.DataBlocks(Lane::kCollect, stream, sequence);
+  if (blocks.ok()) *into = *blocks;
+  co_return blocks.status();
 }
 
 // The objects that are best copied, as many as must go for the rest to be used as far as the
@@ -258,10 +287,12 @@ Task<absl::StatusOr<std::vector<Engine::Sparse>>> Engine::FindSparse(const Victi
     if (object.data && head.packed) {
       // As many bytes as they were before.
       const Stream stream = *head.FindStream(static_cast<uint16_t>(key >> 32));
-      const absl::StatusOr<uint64_t> unpacked =
-          co_await blocks_.DataBlocks(Lane::kCollect, stream, static_cast<uint32_t>(key));
-      if (!unpacked.ok()) co_return unpacked.status();
-      bytes = (*unpacked + 1) * kBlockBytes;
+      uint64_t blocks = 0;
+      const auto count = [&, key = key] {
+        return CountBlocks(stream, static_cast<uint32_t>(key), &blocks);
+      };
+      CO_RETURN_IF_ERROR(co_await Insist(count));
+      bytes = (blocks + 1) * kBlockBytes;
     }
     if (bytes <= kBlockBytes) continue;
     const Sparse object_found{
@@ -319,8 +350,11 @@ Task<absl::Status> Engine::MoveRound(Victims& victims) {
   const size_t limit = std::max<size_t>(1, options_.object_bytes / kBlockBytes);
   for (size_t at = 0; at < victims.blocks.size(); at += limit) {
     const size_t end = std::min(victims.blocks.size(), at + limit);
-    CO_RETURN_IF_ERROR(co_await StoreMoved({victims.blocks.begin() + static_cast<ptrdiff_t>(at),
-                                            victims.blocks.begin() + static_cast<ptrdiff_t>(end)}));
+    const std::vector<std::pair<Lba, BlockLocation>> piece(
+        victims.blocks.begin() + static_cast<ptrdiff_t>(at),
+        victims.blocks.begin() + static_cast<ptrdiff_t>(end));
+    const auto store = [&] { return StoreMoved(piece); };
+    CO_RETURN_IF_ERROR(co_await Insist(store));
   }
   co_return absl::OkStatus();
 }
@@ -362,7 +396,11 @@ Task<absl::Status> Engine::StoreMoved(const std::vector<std::pair<Lba, BlockLoca
     co_await workers.Start(ReadRun(std::move(places), &data[room + at * kBlockBytes]));
     at += run;
   }
-  CO_RETURN_IF_ERROR(co_await workers.Finish());
+  const absl::Status read = co_await workers.Finish();
+  if (!read.ok()) {
+    (void)body_memory_->Share(std::move(data), bytes);  // gives it back
+    co_return read;
+  }
   data = co_await PackObject(environment_.scheduler, options_, header, std::move(data), room);
   const absl::StatusOr<ObjectHeader> there =
       co_await store_.Create(Lane::kCollect, header, body_memory_->Share(std::move(data), bytes));

@@ -7,6 +7,13 @@
 #include "drivers/object/engine/batch.h"
 
 namespace diskd::object {
+namespace {
+
+// What is read for requests and for collection, with places that must stay or memory that others
+// need in hand. Whoever wants it longer lets go in between.
+constexpr StoreClient::Patience kPatience{absl::Milliseconds(500), 4};
+
+}  // namespace
 
 Engine::Engine(const Environment& environment, const Uuid& volume, const Options& options)
     : environment_(environment),
@@ -17,16 +24,18 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
              absl::InfiniteDuration(), options_.key_or_null()),
       bodies_(environment.scheduler, options_.body_bytes),
       body_memory_(std::make_shared<BodyMemory>(options_.body_bytes)),
-      readers_(environment.scheduler),
+      log_readers_(environment.scheduler),
+      object_readers_(environment.scheduler),
       head_(&store_, environment.scheduler, volume, options_),
       tree_(
-          &store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_),
+          &store_, [this](uint16_t id) { return head_.head().FindStream(id); }, options_,
+          kPatience),
       cache_(environment.cache, environment.scheduler, volume, options_),
       blocks_(
           &store_, &tree_, [this]() -> const Head& { return head_.head(); }, options_,
-          environment.scheduler, &cache_),
+          environment.scheduler, &cache_, kPatience),
       read_ahead_(options_.read_ahead_blocks),
-      log_(environment.log, environment.scheduler, options_, &readers_,
+      log_(environment.log, environment.scheduler, options_, &log_readers_,
            {[this](const LogRecord& record) { OnWritten(record); },
             [this](absl::Status status) { Fail(status); }, [this] { upload_work_.Notify(); }}),
       upload_work_(environment.scheduler),
@@ -202,9 +211,16 @@ void Engine::RollBack(uint64_t id, Done done) {
 void Engine::ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* into, Done done) {
   auto run = [](Engine* engine, PagePointer root, Lba lba, uint64_t blocks, std::byte* into,
                 Done done) -> Task<void> {
-    const ReadBarrier::Reader reader(&engine->readers_);
+    StoreClient::Retry retry(&engine->store_, {});
     absl::Status status = engine->failure_;
-    if (status.ok()) status = co_await engine->blocks_.ReadRange(root, lba, blocks, into);
+    for (bool again = status.ok(); again;) {
+      {
+        const ReadBarrier::Reader reader(&engine->object_readers_);
+        status = co_await engine->blocks_.ReadRange(root, lba, blocks, into);
+      }
+      again = StoreClient::MayPass(status) && engine->failure_.ok();
+      if (again) co_await retry.Again(status);
+    }
     done(status);
   };
   tasks_.Spawn(run(this, root, lba, blocks, into, std::move(done)));
@@ -212,10 +228,19 @@ void Engine::ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* int
 
 void Engine::Diff(uint64_t from, uint64_t to, Lba begin, size_t max_extents,
                   std::function<void(absl::StatusOr<DiffPage>)> done) {
-  auto run = [](Task<absl::StatusOr<DiffPage>> task, auto done) -> Task<void> {
-    done(co_await std::move(task));
+  auto run = [](Engine* engine, uint64_t from, uint64_t to, Lba begin, size_t max_extents,
+                auto done) -> Task<void> {
+    StoreClient::Retry retry(&engine->store_, {});
+    for (;;) {
+      absl::StatusOr<DiffPage> page = co_await engine->DiffNow(from, to, begin, max_extents);
+      if (!StoreClient::MayPass(page.status()) || !engine->failure_.ok()) {
+        done(std::move(page));
+        co_return;
+      }
+      co_await retry.Again(page.status());
+    }
   };
-  tasks_.Spawn(run(DiffNow(from, to, begin, max_extents), std::move(done)));
+  tasks_.Spawn(run(this, from, to, begin, max_extents, std::move(done)));
 }
 
 void Engine::Resize(uint64_t size_blocks, Done done) {

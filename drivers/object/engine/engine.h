@@ -195,6 +195,7 @@ class Engine {
     const BlockMap<BlockLocation>* map;  // kObject
   };
   Task<void> Read(IoRequest request);
+  Task<absl::Status> PersistentRead(Lba lba, uint64_t blocks, std::byte* into);
   Place LookUp(Lba lba, uint64_t limit) const;
   Task<absl::StatusOr<BlockReader::Run>> StoredRun(Place place, Lba lba);
   void StartReadAhead(Lba lba, uint64_t blocks);
@@ -208,6 +209,7 @@ class Engine {
 
   // collect.cc
   Task<absl::Status> CollectOnce();
+  Task<absl::Status> Insist(std::function<Task<absl::Status>()> attempt);
   using PagePtr = std::shared_ptr<const MapPage>;
   struct PagePair {  // of two roots, at the same place
     PagePtr page;
@@ -220,11 +222,13 @@ class Engine {
   Task<absl::Status> WalkPage(PagePointer at, PagePair pages, bool pinned, bool force,
                               Victims& victims);
   Task<absl::Status> LoadPages(PagePointer at, PagePointer before, PagePair* into);
+  Task<absl::Status> LoadPage(PagePointer at, PagePtr* into);
   Task<absl::Status> DeleteUnreached(Victims& victims);
   Task<absl::Status> DeleteOne(std::string name);
   Task<absl::Status> ReadRun(std::vector<BlockLocation> places, char* into);
   Task<absl::Status> ListCandidates(uint32_t side_floor, Victims& victims);
   Task<absl::Status> DeleteDead(Victims& victims);
+  Task<absl::Status> CountBlocks(Stream stream, uint32_t sequence, uint64_t* into);
   Task<absl::StatusOr<std::vector<Sparse>>> FindSparse(const Victims& victims);
   Task<absl::Status> MoveLive(Victims& victims);
   Task<absl::Status> MoveRound(Victims& victims);
@@ -237,7 +241,9 @@ class Engine {
   StoreClient store_;
   MemoryBudget bodies_;  // of data objects that are being made or stored
   const std::shared_ptr<BodyMemory> body_memory_;
-  ReadBarrier readers_;
+  ReadBarrier log_readers_;
+  // Apart: the store may keep one waiting that the log's space must not wait for.
+  ReadBarrier object_readers_;
   HeadKeeper head_;
   MapTree tree_;
   ReadCache cache_;

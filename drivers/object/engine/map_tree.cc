@@ -43,10 +43,12 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane, Pa
   }
   const Stream stream = *found;  // the HEAD may be replaced while we wait
   const std::string name = ObjectName(stream.volume, stream.epoch, stream.nonce, pointer.sequence);
+  const StoreClient::Patience patience =
+      lane == Lane::kUpload ? StoreClient::Patience() : patience_;
   absl::Status problem = absl::DataLossError("wrong checksum");
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
     const absl::StatusOr<GetResult> got =
-        co_await store_->Get(lane, name, ByteRange{pointer.offset, pointer.length});
+        co_await store_->Get(lane, name, ByteRange{pointer.offset, pointer.length}, patience);
     if (absl::IsNotFound(got.status())) {
       problem = absl::DataLossError("the object is missing");
       break;

@@ -26,10 +26,12 @@ using FindStream = std::function<const Stream*(uint16_t)>;
 
 class MapTree {
  public:
-  MapTree(StoreClient* store, FindStream streams, const Options& options)
-      : store_(store), streams_(std::move(streams)), options_(options) {}
+  // After `patience` a Load ends with a status that StoreClient::MayPass, but for checkpoints.
+  MapTree(StoreClient* store, FindStream streams, const Options& options,
+          StoreClient::Patience patience = {})
+      : store_(store), streams_(std::move(streams)), options_(options), patience_(patience) {}
 
-  // DATA_LOSS: the page is missing or damaged.
+  // DATA_LOSS: the page is missing or damaged. A checkpoint's lane is kUpload.
   Task<absl::StatusOr<std::shared_ptr<const MapPage>>> Load(Lane lane, PagePointer pointer);
 
   struct Found {
@@ -52,6 +54,7 @@ class MapTree {
   StoreClient* const store_;
   const FindStream streams_;
   const Options& options_;
+  const StoreClient::Patience patience_;
   absl::flat_hash_map<Key, Cached> cache_;
   std::list<Key> ages_;  // the least recently used last
   uint64_t cached_bytes_ = 0;

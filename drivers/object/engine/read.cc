@@ -24,8 +24,18 @@ constexpr size_t kMaxAheadPieces = 8;
 Task<void> Engine::Read(IoRequest request) {
   StartReadAhead(request.lba, request.blocks);
   while (FetchedAhead(request.lba, request.blocks)) co_await ahead_done_.Wait();
-  const absl::Status status = co_await ReadRange(request.lba, request.blocks, request.data);
+  const absl::Status status = co_await PersistentRead(request.lba, request.blocks, request.data);
   request.done(failure_.ok() ? status : failure_);
+}
+
+// What is only in the store is waited for, without anything that others need.
+Task<absl::Status> Engine::PersistentRead(Lba lba, uint64_t blocks, std::byte* into) {
+  StoreClient::Retry retry(&store_, {});
+  for (;;) {
+    absl::Status status = co_await ReadRange(lba, blocks, into);
+    if (!StoreClient::MayPass(status) || !failure_.ok()) co_return status;
+    co_await retry.Again(std::move(status));
+  }
 }
 
 // Where the newest content of a block is, and for how many blocks that is the place to look.
@@ -53,10 +63,10 @@ Task<absl::StatusOr<BlockReader::Run>> Engine::StoredRun(Place place, Lba lba) {
 }
 
 Task<absl::Status> Engine::ReadRange(Lba lba, uint64_t blocks, std::byte* into) {
-  const ReadBarrier::Reader reader(&readers_);
+  const ReadBarrier::Reader reader(&object_readers_);
   std::optional<Workers> fetches;
   absl::Status status;
-  while (blocks > 0 && status.ok()) {
+  while (blocks > 0 && status.ok() && (!fetches.has_value() || fetches->status().ok())) {
     const Place place = LookUp(lba, blocks);
     uint64_t run = place.run;
     if (place.kind == Place::kZeros) {
@@ -64,7 +74,10 @@ Task<absl::Status> Engine::ReadRange(Lba lba, uint64_t blocks, std::byte* into) 
     } else if (place.kind == Place::kLog) {
       std::vector<LogBlock> places = LogRun(lba, blocks);
       run = places.size();
+      const ReadBarrier::Reader log_reader(&log_readers_);
       status = co_await ReadLog(std::move(places), into);
+      // No store's, that may pass.
+      if (StoreClient::MayPass(status)) status = absl::InternalError(status.message());
     } else {
       absl::StatusOr<BlockReader::Run> stored = co_await StoredRun(place, lba);
       if (!stored.ok()) {
@@ -114,7 +127,7 @@ bool Engine::FetchedAhead(Lba lba, uint64_t blocks) const {
 // Into the read cache. Its errors are nobody's: whoever needs the blocks meets them.
 Task<void> Engine::FetchAhead(std::list<ReadAhead::Range>::iterator range) {
   {
-    const ReadBarrier::Reader reader(&readers_);
+    const ReadBarrier::Reader reader(&object_readers_);
     std::vector<BlockLocation> places;
     Lba lba = range->lba;
     const Lba end = lba + range->blocks;

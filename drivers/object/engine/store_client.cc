@@ -13,15 +13,19 @@ constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(10);
 constexpr absl::Duration kLongestRetryAfter = absl::Seconds(60);
 constexpr int kAbsentTries = 3;
+constexpr absl::Duration kTriesWithin = absl::Seconds(10);
+// Of an object that the store can't read, while it can others.
+constexpr int kUnreadableTries = 4;
 // A transport may flip bits that its own checksums miss.
 constexpr int kCorruptTries = 6;
 
-bool Passes(const absl::Status& status) {
+}  // namespace
+
+bool StoreClient::MayPass(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
     case absl::StatusCode::kAborted:
-    case absl::StatusCode::kDataLoss:
     case absl::StatusCode::kPermissionDenied:
     case absl::StatusCode::kResourceExhausted:
       return true;
@@ -30,14 +34,43 @@ bool Passes(const absl::Status& status) {
   }
 }
 
-}  // namespace
-
 bool StoreClient::Again(const absl::Status& status, absl::Duration begin) const {
-  return Passes(status) && scheduler_->Now() - begin < patience_;
+  const bool passes = MayPass(status) || absl::IsDataLoss(status);
+  return passes && scheduler_->Now() - begin < patience_;
+}
+
+StoreClient::Retry::Retry(StoreClient* client, Patience patience)
+    : client_(client),
+      begin_(client->scheduler_->Now()),
+      patience_{std::min(patience.unreached, client->patience_), patience.tries} {}
+
+Task<bool> StoreClient::Retry::Again(absl::Status status) {
+  absl::Duration pause;
+  if (absl::IsNotFound(status)) {
+    if (++absent_ >= kAbsentTries) co_return false;
+    pause = client_->PauseAfter(0, status);
+  } else if (absl::IsUnknown(status)) {
+    if (++unreadable_ >= kUnreadableTries) co_return false;
+    pause = client_->PauseAfter(unreadable_, status);
+  } else if (MayPass(status)) {
+    pause = client_->PauseAfter(attempt_++, status);
+    const absl::Duration gone = client_->scheduler_->Now() - begin_;
+    const bool few = attempt_ < patience_.tries && gone + pause < kTriesWithin;
+    if (gone + pause > patience_.unreached && !few) co_return false;
+  } else {
+    co_return false;
+  }
+  ++client_->counters_.retries;
+  co_await Sleep(client_->scheduler_, pause);
+  co_return true;
 }
 
 Task<void> StoreClient::Pause(int attempt, absl::Status status) {
   ++counters_.retries;
+  co_await Sleep(scheduler_, PauseAfter(attempt, status));
+}
+
+absl::Duration StoreClient::PauseAfter(int attempt, const absl::Status& status) {
   absl::Duration pause = std::min(kLongestPause, kFirstPause * (1 << std::min(attempt, 10)));
   pause = pause / 2 + pause * (static_cast<double>(scheduler_->Random() % 1000) / 2000);
   uint64_t milliseconds = 0;
@@ -45,7 +78,7 @@ Task<void> StoreClient::Pause(int attempt, absl::Status status) {
   if (asked.has_value() && absl::SimpleAtoi(std::string(*asked), &milliseconds)) {
     pause = std::max(pause, std::min(kLongestRetryAfter, absl::Milliseconds(milliseconds)));
   }
-  co_await Sleep(scheduler_, pause);
+  return pause;
 }
 
 Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
@@ -64,21 +97,28 @@ Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
 }
 
 Task<absl::StatusOr<GetResult>> StoreClient::Get(Lane lane, std::string name,
-                                                 std::optional<ByteRange> range) {
-  int absent = 0;
-  const absl::Duration begin = scheduler_->Now();
-  for (int attempt = 0;; ++attempt) {
+                                                 std::optional<ByteRange> range,
+                                                 Patience patience) {
+  Retry retry(this, patience);
+  for (;;) {
     ++counters_.gets;
     Completion<absl::StatusOr<GetResult>> done;
     store_->Get(lane, name, range, done.Callback());
     absl::StatusOr<GetResult> result = co_await done;
-    if (result.ok()) counters_.get_bytes += result->body.size();
-    if (absl::IsNotFound(result.status()) && ++absent < kAbsentTries) {
-      co_await Pause(0, result.status());
-      continue;
+    if (result.ok()) {
+      counters_.get_bytes += result->body.size();
+      co_return result;
     }
-    if (result.ok() || !Again(result.status(), begin)) co_return result;
-    co_await Pause(attempt, result.status());
+    absl::Status status = result.status();
+    // Of the transport; here it means that the object is damaged.
+    if (absl::IsDataLoss(status)) status = absl::UnavailableError(status.message());
+    const bool again = co_await retry.Again(status);
+    if (again) continue;
+    if (absl::IsUnknown(status)) {
+      status =
+          absl::DataLossError(absl::StrCat("the store can't read ", name, ": ", status.message()));
+    }
+    co_return status;
   }
 }
 
@@ -95,25 +135,27 @@ Task<absl::StatusOr<ListResult>> StoreClient::List(Lane lane, std::string prefix
   }
 }
 
-Task<absl::Status> StoreClient::Delete(Lane lane, std::string name) {
-  const absl::Duration begin = scheduler_->Now();
-  for (int attempt = 0;; ++attempt) {
+Task<absl::Status> StoreClient::Delete(Lane lane, std::string name, Patience patience) {
+  Retry retry(this, patience);
+  for (;;) {
     ++counters_.deletes;
     Completion<absl::Status> done;
     store_->Delete(lane, name, done.Callback());
     absl::Status status = co_await done;
-    if (status.ok() || !Again(status, begin)) co_return status;
-    co_await Pause(attempt, status);
+    if (absl::IsDataLoss(status)) status = absl::UnavailableError(status.message());
+    const bool again = co_await retry.Again(status);
+    if (!again) co_return status;
   }
 }
 
 Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume, uint64_t epoch,
-                                                          uint64_t nonce, uint32_t sequence) {
+                                                          uint64_t nonce, uint32_t sequence,
+                                                          Patience patience) {
   const std::string name = ObjectName(volume, epoch, nonce, sequence);
   absl::Status problem;
   uint64_t want = kHeaderFetchBytes;
   for (int attempt = 0; attempt < kCorruptTries;) {
-    absl::StatusOr<GetResult> got = co_await Get(lane, name, ByteRange{0, want});
+    absl::StatusOr<GetResult> got = co_await Get(lane, name, ByteRange{0, want}, patience);
     if (!got.ok()) co_return got.status();
     const absl::StatusOr<uint32_t> length = ParseObjectHeaderLength(got->body);
     if (length.ok() && *length > want) {

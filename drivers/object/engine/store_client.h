@@ -3,7 +3,8 @@
 // The store with retries: calls end when the store has given a definite answer. What may pass by
 // itself (outages, throttling, refused credentials) is tried again, with growing, jittered pauses:
 // for ever by an engine, for `patience` by what somebody waits for; then the call ends with the
-// last status. Scheduler's thread only.
+// last status. Whoever holds what others need has less patience, and a Retry of its own around the
+// call and the rest of the work. Scheduler's thread only.
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_STORE_CLIENT_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_STORE_CLIENT_H_
 
@@ -32,6 +33,28 @@ struct StoreCounters {
 
 class StoreClient {
  public:
+  // How long there may be no definite answer.
+  struct Patience {
+    absl::Duration unreached = absl::InfiniteDuration();
+    int tries = 0;  // at least, unless they take long
+  };
+  // The tries of one call, or of work around some.
+  class Retry {
+   public:
+    Retry(StoreClient* client, Patience patience);
+    // After a status of Get or GetHeader, or what came of it. True: it may pass, and a pause is
+    // over.
+    Task<bool> Again(absl::Status status);
+
+   private:
+    StoreClient* const client_;
+    const absl::Duration begin_;
+    const Patience patience_;
+    int attempt_ = 0;
+    int absent_ = 0;
+    int unreadable_ = 0;
+  };
+
   StoreClient(Store* store, Scheduler* scheduler,
               absl::Duration patience = absl::InfiniteDuration(), const PackingKey* key = nullptr)
       : store_(store), scheduler_(scheduler), patience_(patience), key_(key) {}
@@ -40,14 +63,29 @@ class StoreClient {
   // applied, so the caller must look.
   Task<absl::StatusOr<Etag>> Put(Lane lane, std::string name,
                                  std::shared_ptr<const std::string> body, PutCondition condition);
-  // NOT_FOUND only when the store says so again and again.
-  Task<absl::StatusOr<GetResult>> Get(Lane lane, std::string name, std::optional<ByteRange> range);
+  // NOT_FOUND only when the store says so again and again. DATA_LOSS: it has the object and can't
+  // read it.
+  Task<absl::StatusOr<GetResult>> Get(Lane lane, std::string name, std::optional<ByteRange> range,
+                                      Patience patience);
+  Task<absl::StatusOr<GetResult>> Get(Lane lane, std::string name, std::optional<ByteRange> range) {
+    return Get(lane, std::move(name), range, Patience());
+  }
+  // Whether a Get that has ended with this may end otherwise later.
+  static bool MayPass(const absl::Status& status);
   Task<absl::StatusOr<ListResult>> List(Lane lane, std::string prefix, std::string after);
-  Task<absl::Status> Delete(Lane lane, std::string name);
+  Task<absl::Status> Delete(Lane lane, std::string name, Patience patience);
+  Task<absl::Status> Delete(Lane lane, std::string name) {
+    return Delete(lane, std::move(name), Patience());
+  }
 
   // The header of an object, its sequence, epoch and nonce checked against its name's.
   Task<absl::StatusOr<ObjectHeader>> GetHeader(Lane lane, Uuid volume, uint64_t epoch,
-                                               uint64_t nonce, uint32_t sequence);
+                                               uint64_t nonce, uint32_t sequence,
+                                               Patience patience);
+  Task<absl::StatusOr<ObjectHeader>> GetHeader(Lane lane, Uuid volume, uint64_t epoch,
+                                               uint64_t nonce, uint32_t sequence) {
+    return GetHeader(lane, volume, epoch, nonce, sequence, Patience());
+  }
 
   // Creates the object that `header` describes; `body` begins with it. The result is the header of
   // the object that has the name now: the same if it is this one, by whichever attempt; another one
@@ -58,6 +96,7 @@ class StoreClient {
   const StoreCounters& counters() const { return counters_; }
 
  private:
+  absl::Duration PauseAfter(int attempt, const absl::Status& status);
   Task<void> Pause(int attempt, absl::Status status);
   bool Again(const absl::Status& status, absl::Duration begin) const;
 

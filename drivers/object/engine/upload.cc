@@ -225,7 +225,7 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
   batch->stored = true;
   const bool packed = batch->header.packed();
   std::optional<ReadBarrier::Reader> reader;  // as long as the log is read
-  if (cached && packed) reader.emplace(&readers_);
+  if (cached && packed) reader.emplace(&log_readers_);
   ApplyUploaded();
   if (cached) {
     const size_t begin = ObjectHeaderBytes(batch->header);

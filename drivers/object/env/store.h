@@ -27,6 +27,8 @@
 //   DATA_LOSS            the reply was cut off or fails a checksum of the transport. Try again.
 //   UNAVAILABLE          throttled (429, 503), 5xx, connection refused or broken; other redirects
 //                        and what a proxy answers in the store's place (4xx without S3's code).
+//   UNKNOWN              of a Get: the store works and has the object, but its medium can't read
+//                        it.
 //   DEADLINE_EXCEEDED    the attempt timed out.
 // After UNAVAILABLE, DATA_LOSS and DEADLINE_EXCEEDED a Put or Delete MAY HAVE BEEN APPLIED, OR MAY
 // BE APPLIED LATER, even after a retry has succeeded or another process has written the object.

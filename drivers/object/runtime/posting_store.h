@@ -124,9 +124,10 @@ class PostingStore final : public Store {
   // On the thread.
   void Note(const char* call, Kind kind, absl::Time begin, const absl::Status& status)
       ABSL_LOCKS_EXCLUDED(mutex_) {
-    // The last two are answers.
+    const bool unreadable = absl::IsUnknown(status);
+    // All of these are answers.
     const bool answered =
-        status.ok() || absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+        status.ok() || absl::IsNotFound(status) || absl::IsFailedPrecondition(status) || unreadable;
     {
       const absl::MutexLock lock(&mutex_);
       Calls& calls = calls_[kind];
@@ -135,11 +136,12 @@ class PostingStore final : public Store {
       if (answered) {
         calls.failing.reset();
         ++answers_;
-        return;
+        if (!unreadable) return;
+      } else {
+        if (!calls.failing.has_value()) calls.failing = Outage{begin, status};
+        calls.failing->reason = status;
+        calls.last_failure = calls.last_answer;
       }
-      if (!calls.failing.has_value()) calls.failing = Outage{begin, status};
-      calls.failing->reason = status;
-      calls.last_failure = calls.last_answer;
     }
     ++failures_;
     if (thread_->Now() < quiet_until_) return;

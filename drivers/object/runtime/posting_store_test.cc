@@ -70,6 +70,15 @@ TEST_F(PostingStoreTest, KeepsFailing_IsAnOutageUntilOneSucceeds) {
   EXPECT_FALSE(posting_.outage().has_value());
 }
 
+TEST_F(PostingStoreTest, ObjectThatCanNotBeRead_IsNoOutage) {
+  store_.status = absl::UnavailableError("refused");
+  Get();
+  store_.status = absl::UnknownError("EIO");
+  const uint64_t before = posting_.answers();
+  Get();
+  EXPECT_EQ(posting_.answers(), before + 1);
+}
+
 TEST_F(PostingStoreTest, Refusal_IsAnOutageAtOnce) {
   store_.status = absl::PermissionDeniedError("403");
   Put();

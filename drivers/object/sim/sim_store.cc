@@ -93,9 +93,14 @@ void SimStore::Get(Lane, const std::string& name, std::optional<ByteRange> range
   ++requests.gets;
   scheduler_->After(Latency(), [=, this] {
     absl::StatusOr<GetResult> reply = absl::NotFoundError(name);
+    absl::Duration delay = Latency();
     const absl::Status out = Out();
+    const auto fault = object_faults.find(name);
     if (!out.ok()) {
       reply = out;
+    } else if (fault != object_faults.end() && scheduler_->Now() < fault->second.until) {
+      reply = fault->second.status;
+      delay += fault->second.delay;
     } else if (scheduler_->Chance(faults.fail_before)) {
       reply = absl::UnavailableError("reset");
     } else if (scheduler_->Chance(faults.cut_short)) {
@@ -103,7 +108,7 @@ void SimStore::Get(Lane, const std::string& name, std::optional<ByteRange> range
     } else if (const auto it = objects_.find(name); it != objects_.end()) {
       reply = Read(it->second, range);
     }
-    scheduler_->After(Latency(), [done, reply] { done(reply); });
+    scheduler_->After(delay, [done, reply] { done(reply); });
   });
 }
 

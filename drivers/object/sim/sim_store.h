@@ -60,6 +60,13 @@ class SimStore final : public Store {
     for (const auto& [name, object] : objects_) bytes += object.body->size();
     return bytes;
   }
+  // What a Get of one object answers, whatever there is, until then.
+  struct ObjectFault {
+    absl::Status status;
+    absl::Duration until = absl::InfiniteDuration();
+    absl::Duration delay;
+  };
+  std::map<std::string, ObjectFault> object_faults;
   // Until then every request fails: with UNAVAILABLE, or PERMISSION_DENIED.
   void Outage(absl::Duration length, bool refused) {
     out_until_ = scheduler_->Now() + length;

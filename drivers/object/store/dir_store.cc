@@ -122,6 +122,8 @@ class DirStore : public Store {
   absl::Status CheckGate(const std::string& what) const;
   // Says whether a missing name is a missing object, or a missing store.
   absl::Status Missing(const std::string& name) const;
+  // Whether the disk below it still takes something.
+  bool Works() const;
 
   const DirOptions options_;
   FileLock lock_;
@@ -137,6 +139,13 @@ absl::Status DirStore::Missing(const std::string& name) const {
         absl::StrCat("store ", options_.path, ": its directory has been removed"));
   }
   return absl::NotFoundError(absl::StrCat("store ", options_.path, ": no object ", name));
+}
+
+bool DirStore::Works() const {
+  const absl::StatusOr<TemporaryFile> file = TemporaryFile::Make(temporary_.get());
+  if (!file.ok()) return absl::IsResourceExhausted(file.status());
+  const absl::Status written = WriteNewFile(file->fd(), "probe", "probe");
+  return written.ok() || absl::IsResourceExhausted(written);
 }
 
 absl::Status DirStore::CheckGate(const std::string& what) const {
@@ -256,7 +265,10 @@ absl::StatusOr<GetResult> DirStore::GetNow(const std::string& name,
     return absl::InvalidArgumentError(
         absl::StrCat(what, ": ", size, " bytes at once, more than ", kObjectBytesMax));
   }
-  RETURN_IF_ERROR(ReadFully(fd.get(), begin, size, &result.body, what));
+  const absl::Status read = ReadFully(fd.get(), begin, size, &result.body, what);
+  // A disk that is gone has the same error as a bad sector, but may come back.
+  if (absl::IsUnknown(read) && !Works()) return absl::UnavailableError(read.message());
+  RETURN_IF_ERROR(read);
   return result;
 }
 

@@ -3,6 +3,7 @@
 // What is special about directories; the rest is in store_conformance_test.cc.
 #include "drivers/object/store/dir_store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -18,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/fd.h"
 #include "drivers/object/store/blocking.h"
+#include "drivers/object/store/object_file.h"
 #include "drivers/object/store/testing/scratch_dir.h"
 
 namespace diskd::object {
@@ -61,6 +63,16 @@ TEST_F(DirStoreTest, GateThatIsShut_LetsOnlyReadsThrough) {
   gate->OpenUntil(BootTime() + absl::Minutes(1));
   EXPECT_TRUE(PutNow(**gated, "a", "y").ok());
   EXPECT_TRUE(DeleteNow(**gated, "a").ok());
+}
+
+// As a bad sector is: reading the first page of a process fails with EIO.
+TEST(ReadFullyTest, MediumThatCanNotBeRead_IsToldFromAStoreThatIsAway) {
+  const Fd memory(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(memory.valid());
+  std::string into;
+  const absl::Status status = ReadFully(memory.get(), 0, 4096, &into, "object x");
+  EXPECT_TRUE(absl::IsUnknown(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("object x"));
 }
 
 TEST_F(DirStoreTest, Create_InADirectoryWithOtherThings_Refuses) {

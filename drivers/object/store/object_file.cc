@@ -166,6 +166,7 @@ absl::Status ReadFully(int fd, uint64_t offset, uint64_t size, std::string* out,
     const ssize_t got =
         pread(fd, out->data() + done, size - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EIO) return absl::UnknownError(ErrnoStatus(EIO, what).message());
     if (got < 0) return FileStatus(errno, what);
     if (got == 0) return absl::DataLossError(absl::StrCat(what, ": file cut off under us"));
     done += got;

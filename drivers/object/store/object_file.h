@@ -43,7 +43,8 @@ Etag EtagOfFile(const struct stat& status);
 // time's nanoseconds are drawn at random, which makes the tag unique.
 absl::Status WriteNewFile(int fd, absl::string_view body, absl::string_view what);
 
-// Bytes [offset, offset + size) into `out`; DATA_LOSS at an early end.
+// Bytes [offset, offset + size) into `out`; DATA_LOSS at an early end, UNKNOWN where the medium
+// can't be read.
 absl::Status ReadFully(int fd, uint64_t offset, uint64_t size, std::string* out,
                        absl::string_view what);
 
