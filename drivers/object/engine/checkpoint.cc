@@ -5,6 +5,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "drivers/object/engine/engine.h"
 
 namespace diskd::object {
@@ -38,8 +39,12 @@ bool Engine::CollectNow() const {
 // Uploads wait for checkpoints and must not wait for a walk over the whole map.
 Task<void> Engine::CollectBeside() {
   collecting_ = true;
-  // Without it the volume goes on and only its space stays; damage it finds is in its status.
+  // Without it the volume goes on and only its space stays.
   const absl::Status collected = co_await CollectOnce();
+  if (!collected.ok() && failure_.ok()) {
+    SPDLOG_ERROR("volume {}: the collection of garbage has ended early: {}", volume_.Hex(),
+                 collected.ToString());
+  }
   collecting_ = false;
 }
 

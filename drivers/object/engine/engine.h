@@ -78,6 +78,7 @@ struct EngineStats {
   uint64_t checkpoints = 0;
   uint64_t objects_deleted = 0;
   uint64_t blocks_moved = 0;
+  uint64_t objects_left_out = 0;  // of a pass of collection: they can't be read
   uint64_t blocks_read_ahead = 0;
   uint64_t map_entries = 0;        // held in memory
   uint64_t map_cache_bytes = 0;    // pages of the tree
@@ -225,14 +226,21 @@ class Engine {
   Task<absl::Status> LoadPage(PagePointer at, PagePtr* into);
   Task<absl::Status> DeleteUnreached(Victims& victims);
   Task<absl::Status> DeleteOne(std::string name);
-  Task<absl::Status> ReadRun(std::vector<BlockLocation> places, char* into);
   Task<absl::Status> ListCandidates(uint32_t side_floor, Victims& victims);
   Task<absl::Status> DeleteDead(Victims& victims);
+
+  // collect_move.cc
   Task<absl::Status> CountBlocks(Stream stream, uint32_t sequence, uint64_t* into);
   Task<absl::StatusOr<std::vector<Sparse>>> FindSparse(const Victims& victims);
   Task<absl::Status> MoveLive(Victims& victims);
   Task<absl::Status> MoveRound(Victims& victims);
-  Task<absl::Status> StoreMoved(const std::vector<std::pair<Lba, BlockLocation>>& live);
+  Task<absl::Status> StoreReadable(std::vector<std::pair<Lba, BlockLocation>> live,
+                                   Victims& victims);
+  bool LeftOut(uint64_t key) const;
+  void LeaveOut(const Head& head, uint64_t key, const absl::Status& problem);
+  Task<absl::Status> ReadRun(std::vector<BlockLocation> places, char* into, Victims& victims);
+  Task<absl::Status> StoreMoved(const std::vector<std::pair<Lba, BlockLocation>>& live,
+                                Victims& victims);
 
   const Environment environment_;
   const Uuid volume_;
@@ -280,6 +288,9 @@ class Engine {
   int objects_since_collect_ = 0;
   size_t stored_objects_ = 0;  // of the last pass: what was in use
   ObjectAges::Passes passes_;
+  // Objects that a pass could not read: until when the next ones leave them out.
+  absl::flat_hash_map<uint64_t, absl::Duration> left_out_;
+  absl::Duration left_out_quiet_until_;
   std::string collect_after_;                     // where the next pass goes on; "": at the start
   bool collecting_ = false;                       // a pass that the number of objects has begun
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal

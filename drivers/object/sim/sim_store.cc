@@ -195,6 +195,13 @@ std::string SimStore::Damage(const std::string& spare_suffix, bool lose) {
   return damaged_;
 }
 
+void SimStore::DamageAt(const std::string& name, size_t offset) {
+  Object& object = objects_.at(name);
+  std::string body = *object.body;
+  body.at(offset) ^= 1;
+  object.body = std::make_shared<const std::string>(std::move(body));
+}
+
 void SimStore::Repair() { objects_[damaged_] = sound_; }
 
 bool SimStore::LoseObject(const std::string& spare_suffix) {

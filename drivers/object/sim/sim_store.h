@@ -77,6 +77,8 @@ class SimStore final : public Store {
   // Takes an object away, or flips a bit of it, until Repair(). Its name; "": there is none.
   std::string Damage(const std::string& spare_suffix, bool lose);
   void Repair();
+  // Flips a bit of this object, for good.
+  void DamageAt(const std::string& name, size_t offset);
   // Whether an object whose name begins so has these bytes in it.
   bool Contains(const std::string& prefix, const std::string& bytes) const {
     for (auto it = objects_.lower_bound(prefix); it != objects_.end(); ++it) {

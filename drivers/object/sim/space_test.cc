@@ -63,5 +63,49 @@ TEST_F(SpaceTest, RandomOverwrites_StoreStaysBelowTwiceTheVolume) {
   EXPECT_GT(engine().stats().blocks_moved, 0u);
 }
 
+class DamagedSpaceTest : public SpaceTest {
+ protected:
+  // All of the volume, then all but the first object's first block again and again, with what lies
+  // in the store at `offset` of that object damaged in between.
+  void WriteAround(Options options, size_t offset) {
+    options.checkpoint_objects = 8;
+    options.collect_every_objects = 8;
+    store_.latency = absl::Microseconds(20);
+    Open(options);
+    Lba at = 0;
+    Write(kBlocks, [&at] { return at++; });
+    const Stream& stream = engine().head().streams.back();
+    store_.DamageAt(ObjectName(stream.volume, stream.epoch, stream.nonce, 1), offset);
+    std::mt19937_64 random(1);
+    Write(12 * kBlocks, [&random] { return 1 + random() % (kBlocks - 1); });
+  }
+};
+
+TEST_F(DamagedSpaceTest, OneBlock_KeepsOnlyItsObject) {
+  WriteAround(Small(), kBlockBytes);
+  EXPECT_LT(store_.StoredBytes(), 2 * kBlocks * kBlockBytes);
+  EXPECT_GT(engine().stats().blocks_moved, 0u);
+  // Not at each pass.
+  EXPECT_EQ(engine().stats().objects_left_out, 1u);
+  EXPECT_TRUE(engine().status().ok()) << engine().status();
+  AlignedBuffer buffer(1);
+  const absl::Status read = Wait([&](auto done) {
+    engine().Submit({RequestKind::kRead, false, 0, 1, buffer.block(0), std::move(done)});
+  });
+  EXPECT_TRUE(absl::IsDataLoss(read)) << read;
+}
+
+TEST_F(DamagedSpaceTest, HeaderOfAPackedObject_KeepsOnlyItsObject) {
+  Options options = Small();
+  options.zstd_level = 1;
+  options.index_cache_bytes = 0;
+  WriteAround(options, 0);
+  // It takes longer to find that out than all the writes do.
+  const absl::Status collected = Wait([&](auto done) { engine().Collect(std::move(done)); });
+  EXPECT_TRUE(collected.ok()) << collected;
+  EXPECT_GT(engine().stats().blocks_moved, 0u);
+  EXPECT_EQ(engine().stats().objects_left_out, 1u);
+}
+
 }  // namespace
 }  // namespace diskd::object

@@ -130,7 +130,9 @@ TEST_F(StuckObjectTest, CollectionThatMeetsIt_HoldsUpNoWrite) {
     return engine().stats().store.retries > before;
   }));
   EXPECT_TRUE(WritesEnd(4 * kLogBlocks));
-  EXPECT_TRUE(Ends([&] { return collected.has_value(); }));
+  ASSERT_TRUE(Ends([&] { return collected.has_value(); }));
+  EXPECT_TRUE(collected->ok()) << *collected;
+  EXPECT_EQ(engine().stats().objects_left_out, 1u);
   EXPECT_TRUE(ReadEnds(kObjectBlocks, kObjectBlocks));
 }
 
