@@ -201,6 +201,7 @@ class Engine {
   Task<absl::StatusOr<BlockReader::Run>> StoredRun(Place place, Lba lba);
   void StartReadAhead(Lba lba, uint64_t blocks);
   bool FetchedAhead(Lba lba, uint64_t blocks) const;
+  bool NeedsStore(Lba lba, uint64_t blocks) const;
   Task<void> FetchAhead(std::list<ReadAhead::Range>::iterator range);
   Task<absl::Status> ReadRange(Lba lba, uint64_t blocks, std::byte* into);
   Task<absl::Status> ReadLog(std::vector<LogBlock> places, std::byte* into);

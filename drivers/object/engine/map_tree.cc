@@ -79,34 +79,47 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane, Pa
       absl::StrCat("map page at ", pointer.offset, " of ", name, ": ", problem.message()));
 }
 
-Task<absl::StatusOr<MapTree::Found>> MapTree::Find(PagePointer root, Lba lba, uint64_t limit) {
-  PagePointer at = root;
-  uint64_t run = limit;
-  bool top = true;
-  while (!at.hole()) {
-    absl::StatusOr<std::shared_ptr<const MapPage>> page = co_await Load(Lane::kRead, at);
-    if (!page.ok()) co_return page.status();
-    const uint8_t bits = (*page)->fanout_bits;
-    const uint8_t level = (*page)->level;
-    const uint64_t span = PageSpan(bits, level);
-    if (top && lba >= span) break;
-    top = false;
-    const uint64_t child = level == 0 ? 1 : PageSpan(bits, level - 1);
-    const uint64_t slot = lba % span / child;
-    if (level == 0) {
-      const BlockLocation& location = (*page)->blocks[slot];
-      if (!location.hole()) co_return Found{location, 1};
-      uint64_t holes = 1;
-      while (holes < run && slot + holes < (*page)->blocks.size() &&
-             (*page)->blocks[slot + holes].hole()) {
-        ++holes;
-      }
-      co_return Found{{}, std::min(run, holes)};
-    }
-    at = (*page)->pages[slot];
+std::optional<MapTree::Found> MapTree::Search::Step(const MapPage& page) {
+  const uint64_t span = PageSpan(page.fanout_bits, page.level);
+  if (top && lba >= span) return Found{{}, run};
+  top = false;
+  const uint64_t child = page.level == 0 ? 1 : PageSpan(page.fanout_bits, page.level - 1);
+  const uint64_t slot = lba % span / child;
+  if (page.level > 0) {
+    at = page.pages[slot];
     run = std::min(run, child - lba % child);
+    if (at.hole()) return Found{{}, run};
+    return std::nullopt;
   }
-  co_return Found{{}, run};
+  const BlockLocation& location = page.blocks[slot];
+  if (!location.hole()) return Found{location, 1};
+  uint64_t holes = 1;
+  while (holes < run && slot + holes < page.blocks.size() && page.blocks[slot + holes].hole()) {
+    ++holes;
+  }
+  return Found{{}, std::min(run, holes)};
+}
+
+Task<absl::StatusOr<MapTree::Found>> MapTree::Find(PagePointer root, Lba lba, uint64_t limit) {
+  if (root.hole()) co_return Found{{}, limit};
+  Search search{root, lba, limit};
+  for (;;) {
+    absl::StatusOr<std::shared_ptr<const MapPage>> page = co_await Load(Lane::kRead, search.at);
+    if (!page.ok()) co_return page.status();
+    const std::optional<Found> found = search.Step(**page);
+    if (found.has_value()) co_return *found;
+  }
+}
+
+std::optional<MapTree::Found> MapTree::FindCached(PagePointer root, Lba lba, uint64_t limit) const {
+  if (root.hole()) return Found{{}, limit};
+  Search search{root, lba, limit};
+  for (;;) {
+    const auto page = cache_.find({search.at.stream, search.at.sequence, search.at.offset});
+    if (page == cache_.end()) return std::nullopt;
+    const std::optional<Found> found = search.Step(*page->second.page);
+    if (found.has_value()) return found;
+  }
 }
 
 }  // namespace diskd::object

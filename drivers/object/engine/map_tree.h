@@ -8,6 +8,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <tuple>
 
 #include "absl/container/flat_hash_map.h"
@@ -39,6 +40,8 @@ class MapTree {
     uint64_t run = 1;
   };
   Task<absl::StatusOr<Found>> Find(PagePointer root, Lba lba, uint64_t limit);
+  // The same from the pages that are cached; nullopt: one is not.
+  std::optional<Found> FindCached(PagePointer root, Lba lba, uint64_t limit) const;
 
   uint64_t cached_bytes() const { return cached_bytes_; }
 
@@ -47,6 +50,15 @@ class MapTree {
   struct Cached {
     std::shared_ptr<const MapPage> page;
     std::list<Key>::iterator age;
+  };
+  // Looks for a block in one page after the other.
+  struct Search {
+    PagePointer at;
+    Lba lba;
+    uint64_t run;
+    bool top = true;
+    // The result, or nullopt: on with page `at`.
+    std::optional<Found> Step(const MapPage& page);
   };
   void Remember(const Key& key, std::shared_ptr<const MapPage> page);
   uint64_t PageBytes(const MapPage& page) const;

@@ -117,11 +117,34 @@ void Engine::StartReadAhead(Lba lba, uint64_t blocks) {
   }
 }
 
-// Whether a part of the range is being fetched: asking for it again would only make it later.
+// Whether something that is needed is being fetched: asking for it again would only make it later.
 bool Engine::FetchedAhead(Lba lba, uint64_t blocks) const {
   return std::any_of(ahead_.begin(), ahead_.end(), [&](const ReadAhead::Range& range) {
-    return range.lba < lba + blocks && lba < range.lba + range.blocks;
+    const Lba begin = std::max(lba, range.lba);
+    const Lba end = std::min(lba + blocks, range.lba + range.blocks);
+    return begin < end && NeedsStore(begin, end - begin);
   });
+}
+
+// Whether a part of the range is neither here nor known to be zeros.
+bool Engine::NeedsStore(Lba lba, uint64_t blocks) const {
+  for (uint64_t run = 0; blocks > 0; lba += run, blocks -= run) {
+    const Place place = LookUp(lba, blocks);
+    run = place.run;
+    if (place.kind == Place::kZeros || place.kind == Place::kLog) continue;
+    BlockLocation location;
+    if (place.kind == Place::kTree) {
+      const std::optional<MapTree::Found> found = tree_.FindCached(root_, lba, run);
+      if (!found.has_value()) return true;
+      run = found->run;
+      location = found->location;
+    } else {
+      run = 1;
+      location = place.map->Find(lba, 1).entry->value;
+    }
+    if (!location.hole() && !cache_.Has(location)) return true;
+  }
+  return false;
 }
 
 // Into the read cache. Its errors are nobody's: whoever needs the blocks meets them.

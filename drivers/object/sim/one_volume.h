@@ -15,17 +15,21 @@ namespace diskd::object {
 
 class OneVolume : public testing::Test {
  protected:
-  // Creates the volume and serves it, without a read cache.
-  void Open(uint64_t blocks, uint64_t log_blocks, const Options& options) {
+  // Creates the volume and serves it; without `cache_blocks` it has no read cache.
+  void Open(uint64_t blocks, uint64_t log_blocks, const Options& options,
+            uint64_t cache_blocks = 0) {
     Operator process(&scheduler_, &store_, options);
     ASSERT_TRUE(Wait([&](auto done) { process.volumes().Create(volume_, blocks, done); }).ok());
-    const absl::Status opened = Serve(volume_, log_blocks, options);
+    const absl::Status opened = Serve(volume_, log_blocks, options, cache_blocks);
     ASSERT_TRUE(opened.ok()) << opened;
   }
   // Opens what is in the store, with a new log, in place of what was served before.
-  absl::Status Serve(const Uuid& volume, uint64_t log_blocks, const Options& options) {
+  absl::Status Serve(const Uuid& volume, uint64_t log_blocks, const Options& options,
+                     uint64_t cache_blocks = 0) {
     disk_ = std::make_shared<SimDisk>(&scheduler_, log_blocks);
-    node_ = std::make_unique<Node>(&scheduler_, &store_, disk_, nullptr, volume, options);
+    std::shared_ptr<SimDisk> cache;
+    if (cache_blocks > 0) cache = std::make_shared<SimDisk>(&scheduler_, cache_blocks);
+    node_ = std::make_unique<Node>(&scheduler_, &store_, disk_, cache, volume, options);
     return Wait([&](auto done) { engine().Open(done); });
   }
   Engine& engine() { return node_->engine(); }

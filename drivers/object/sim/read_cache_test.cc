@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/engine/read_cache.h"
 
+#include <list>
 #include <memory>
 #include <random>
 
 #include "absl/container/flat_hash_map.h"
 #include "drivers/object/format/crc32c.h"
+#include "drivers/object/sim/one_volume.h"
 #include "drivers/object/sim/sim_disk.h"
 #include "gtest/gtest.h"
 
@@ -169,6 +171,61 @@ TEST_F(ReadCacheTest, TooSmallAFile_IsNoCache) {
   EXPECT_FALSE(cache_->enabled());
   Insert(1);
   EXPECT_FALSE(Has(1));
+}
+
+class ReadAheadTest : public OneVolume {
+ protected:
+  static constexpr uint64_t kBlocks = 1024;
+  void SetUp() override {
+    Options options;
+    options.cache_segment_blocks = kSegmentBlocks;
+    // By far not all of it.
+    Open(kBlocks, 2 * kBlocks, options, kSegments * kSegmentBlocks);
+    Lba next = 0;
+    WriteMany(kBlocks, 32, [&next] { return next++; });
+    ASSERT_TRUE(Wait([&](auto done) {
+                  engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
+                }).ok());
+  }
+  void Submit(RequestKind kind, Lba lba, uint64_t blocks) {
+    ended_ = false;
+    buffers_.emplace_back(blocks);
+    engine().Submit({kind, false, lba, blocks, buffers_.back().block(0),
+                     [this, id = ++last_](absl::Status status) { ended_ |= id == last_; }});
+  }
+  bool EndsWithin(absl::Duration limit) {
+    const absl::Duration end = scheduler_.Now() + limit;
+    while (!ended_ && scheduler_.Now() < end && scheduler_.RunOne()) {
+    }
+    return ended_;
+  }
+
+  std::list<AlignedBuffer> buffers_;
+  bool ended_ = false;  // the last request
+  int last_ = 0;
+};
+
+TEST_F(ReadAheadTest, StoreThatIsAway_KeepsNoReadOfWhatIsHereWaiting) {
+  constexpr Lba kInCache = 40;
+  constexpr Lba kInLog = 50;
+  constexpr uint64_t kEach = 8;
+  Submit(RequestKind::kRead, kInCache, 1);
+  ASSERT_TRUE(EndsWithin(absl::Minutes(1)));
+  for (Lba lba = 0; lba < 2 * kEach; lba += kEach) {
+    Submit(RequestKind::kRead, lba, kEach);
+    ASSERT_TRUE(EndsWithin(absl::Minutes(1)));
+  }
+  store_.latency = absl::Hours(1);
+  const uint64_t before = engine().stats().blocks_read_ahead;
+  Submit(RequestKind::kRead, 2 * kEach, kEach);
+  EXPECT_FALSE(EndsWithin(absl::Seconds(1)));
+  ASSERT_GT(engine().stats().blocks_read_ahead - before, kInLog - 3 * kEach);
+  Submit(RequestKind::kWrite, kInLog, 1);
+  ASSERT_TRUE(EndsWithin(absl::Seconds(1)));
+  Submit(RequestKind::kRead, kInLog, 1);
+  EXPECT_TRUE(EndsWithin(absl::Seconds(1)));
+  Submit(RequestKind::kRead, kInCache, 1);
+  EXPECT_TRUE(EndsWithin(absl::Seconds(1)));
 }
 
 }  // namespace
