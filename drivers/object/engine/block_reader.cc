@@ -19,7 +19,7 @@ constexpr uint64_t kMaxGetBlocks = 512;
 constexpr size_t kMaxGapBlocks = 16;
 // GETs of one Fetch() at the same time.
 constexpr int kParallelFetches = 8;
-constexpr StoreClient::Patience kOneTry{absl::ZeroDuration(), 0};
+constexpr StoreClient::Patience kOneTry{absl::ZeroDuration(), 0, absl::ZeroDuration()};
 
 // Blocks from the first to the last one.
 uint64_t Span(const std::vector<BlockLocation>& places) {
@@ -165,7 +165,8 @@ Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetAll(
   for (bool again = true; again;) {
     got = co_await GetFrom(lane, name, stream, places);
     // Without the memory, which others may be waiting for.
-    again = StoreClient::MayPass(got.status());
+    again = StoreClient::MayPass(got.status()) ||
+            (absl::IsNotFound(got.status()) && patience_.absent > absl::ZeroDuration());
     if (again) again = co_await retry.Again(got.status());
   }
   if (!absl::IsNotFound(got.status())) co_return got;
@@ -257,8 +258,10 @@ Task<absl::StatusOr<std::shared_ptr<const BlockReader::Index>>> BlockReader::Ind
     ages_.splice(ages_.begin(), ages_, it->second.age);
     co_return it->second.index;
   }
+  StoreClient::Patience patience = patience_;
+  patience.absent = absl::ZeroDuration();  // GetAll() has it
   const absl::StatusOr<ObjectHeader> header = co_await store_->GetHeader(
-      lane, stream.volume, stream.epoch, stream.nonce, sequence, patience_);
+      lane, stream.volume, stream.epoch, stream.nonce, sequence, patience);
   if (!header.ok()) co_return header.status();
   auto index = std::make_shared<Index>();
   index->header_bytes = ObjectHeaderBytes(*header);

@@ -24,7 +24,7 @@ constexpr int kPagesAtOnce = 32;
 constexpr int kDeletesAtOnce = 8;
 // Tries of something that one object keeps from succeeding, while the store gives others.
 constexpr int kUnreachedTries = 8;
-constexpr StoreClient::Patience kDeletePatience{absl::Seconds(10), 4};
+constexpr StoreClient::Patience kDeletePatience{absl::Seconds(10), 4, absl::ZeroDuration()};
 
 }  // namespace
 

@@ -11,7 +11,8 @@ namespace {
 
 // What is read for requests and for collection, with places that must stay or memory that others
 // need in hand. Whoever wants it longer lets go in between.
-constexpr StoreClient::Patience kPatience{absl::Milliseconds(500), 4};
+// All of it must exist: a store that denies that for some seconds is rather one that is ill.
+constexpr StoreClient::Patience kPatience{absl::Milliseconds(500), 4, absl::Seconds(5)};
 
 }  // namespace
 

@@ -43,8 +43,8 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(Lane lane, Pa
   }
   const Stream stream = *found;  // the HEAD may be replaced while we wait
   const std::string name = ObjectName(stream.volume, stream.epoch, stream.nonce, pointer.sequence);
-  const StoreClient::Patience patience =
-      lane == Lane::kUpload ? StoreClient::Patience() : patience_;
+  StoreClient::Patience patience = patience_;
+  if (lane == Lane::kUpload) patience.unreached = absl::InfiniteDuration();
   absl::Status problem = absl::DataLossError("wrong checksum");
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
     const absl::StatusOr<GetResult> got =

@@ -40,21 +40,22 @@ bool StoreClient::Again(const absl::Status& status, absl::Duration begin) const 
 }
 
 StoreClient::Retry::Retry(StoreClient* client, Patience patience)
-    : client_(client),
-      begin_(client->scheduler_->Now()),
-      patience_{std::min(patience.unreached, client->patience_), patience.tries} {}
+    : client_(client), begin_(client->scheduler_->Now()), patience_(patience) {
+  patience_.unreached = std::min(patience.unreached, client->patience_);
+}
 
 Task<bool> StoreClient::Retry::Again(absl::Status status) {
   absl::Duration pause;
+  const absl::Duration gone = client_->scheduler_->Now() - begin_;
   if (absl::IsNotFound(status)) {
-    if (++absent_ >= kAbsentTries) co_return false;
-    pause = client_->PauseAfter(0, status);
+    ++absent_;
+    pause = client_->PauseAfter(std::max(0, absent_ - kAbsentTries), status);
+    if (absent_ >= kAbsentTries && gone + pause > patience_.absent) co_return false;
   } else if (absl::IsUnknown(status)) {
     if (++unreadable_ >= kUnreadableTries) co_return false;
     pause = client_->PauseAfter(unreadable_, status);
   } else if (MayPass(status)) {
     pause = client_->PauseAfter(attempt_++, status);
-    const absl::Duration gone = client_->scheduler_->Now() - begin_;
     const bool few = attempt_ < patience_.tries && gone + pause < kTriesWithin;
     if (gone + pause > patience_.unreached && !few) co_return false;
   } else {

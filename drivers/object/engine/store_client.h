@@ -36,7 +36,8 @@ class StoreClient {
   // How long there may be no definite answer.
   struct Patience {
     absl::Duration unreached = absl::InfiniteDuration();
-    int tries = 0;  // at least, unless they take long
+    int tries = 0;          // at least, unless they take long
+    absl::Duration absent;  // NOT_FOUND, where it can't be; zero: after three tries
   };
   // The tries of one call, or of work around some.
   class Retry {
@@ -49,7 +50,7 @@ class StoreClient {
    private:
     StoreClient* const client_;
     const absl::Duration begin_;
-    const Patience patience_;
+    Patience patience_;
     int attempt_ = 0;
     int absent_ = 0;
     int unreadable_ = 0;

@@ -146,5 +146,39 @@ TEST_F(StuckObjectTest, UnreadableOnItsMedium_IsAnErrorOfItsBlocksOnly) {
   EXPECT_TRUE(engine().status().ok()) << engine().status();
 }
 
+TEST_F(StuckObjectTest, DeniedForASecond_IsNoError) {
+  store_.object_faults[object_] = {absl::NotFoundError("404"), scheduler_.Now() + absl::Seconds(1)};
+  EXPECT_TRUE(ReadEnds(0, 1));
+}
+
+TEST_F(StuckObjectTest, MissingForLonger_IsAnErrorOfItsBlocksOnly) {
+  store_.object_faults[object_] = {absl::NotFoundError("404")};
+  const size_t index = Read(0, 1);
+  ASSERT_TRUE(Ends([&] { return results_[index].has_value(); }));
+  EXPECT_TRUE(absl::IsDataLoss(*results_[index])) << *results_[index];
+  EXPECT_TRUE(engine().status().ok()) << engine().status();
+}
+
+class StuckPageTest : public StuckObjectTest {
+ protected:
+  StuckPageTest() { options_.page_cache_bytes = 0; }
+};
+
+TEST_F(StuckPageTest, DeniedForASecond_DoesNotFailTheVolume) {
+  const Head& head = engine().head();
+  const Stream& stream = head.streams.back();
+  const PagePointer& root = head.checkpoint.root;
+  const uint64_t before = engine().stats().checkpoints;
+  const std::string name = ObjectName(stream.volume, stream.epoch, stream.nonce, root.sequence);
+  store_.object_faults[name] = {absl::NotFoundError("404")};
+  const uint64_t retries = engine().stats().store.retries;
+  EXPECT_TRUE(WritesEnd(kLogBlocks / 2));
+  ASSERT_TRUE(Ends([&] { return engine().stats().store.retries > retries; }));
+  store_.object_faults[name].until = scheduler_.Now() + absl::Seconds(1);
+  EXPECT_TRUE(
+      Ends([&] { return engine().stats().checkpoints > before || !engine().status().ok(); }));
+  EXPECT_TRUE(engine().status().ok()) << engine().status();
+}
+
 }  // namespace
 }  // namespace diskd::object
