@@ -10,8 +10,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "base/errno_status.h"
 #include "base/fd.h"
+#include "base/log.h"
 
 namespace diskd::agent {
 
@@ -32,18 +34,24 @@ struct DiskFlush::Running {
 DiskFlush::DiskFlush(std::function<absl::Status()> flush) : flush_(std::move(flush)) {}
 
 absl::Status DiskFlush::Wait(absl::Duration limit) {
-  if (running_ == nullptr) {
-    running_ = std::make_shared<Running>();
-    std::thread([running = running_, flush = flush_] {
-      running->status = flush();
-      running->done.Notify();
-    }).detach();
+  const absl::Time deadline = absl::Now() + limit;
+  const absl::Status too_slow = absl::UnavailableError(
+      absl::StrCat("its last writes were not durable within ", absl::FormatDuration(limit),
+                   "; the flush goes on: try again, or detach by force and lose them"));
+  if (running_ != nullptr) {
+    // The disk was used on since that began, and it covers nothing written meanwhile.
+    if (!running_->done.WaitForNotificationWithDeadline(deadline)) return too_slow;
+    if (!running_->status.ok()) {
+      SPDLOG_WARN("a flush that took too long failed in the end, flushing again: {}",
+                  std::string(running_->status.message()));
+    }
   }
-  if (!running_->done.WaitForNotificationWithTimeout(limit)) {
-    return absl::UnavailableError(
-        absl::StrCat("its last writes were not durable within ", absl::FormatDuration(limit),
-                     "; the flush goes on: try again, or detach by force and lose them"));
-  }
+  running_ = std::make_shared<Running>();
+  std::thread([running = running_, flush = flush_] {
+    running->status = flush();
+    running->done.Notify();
+  }).detach();
+  if (!running_->done.WaitForNotificationWithDeadline(deadline)) return too_slow;
   return std::exchange(running_, nullptr)->status;
 }
 

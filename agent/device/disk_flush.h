@@ -15,14 +15,16 @@ namespace diskd::agent {
 absl::Status FlushDisk(const std::string& path);
 
 // A flush that may take longer than its caller waits. What is not durable yet must not be lost to
-// a time-out, so the flush goes on in the background and the next caller waits for the same one.
+// a time-out, so the flush goes on in the background. The next caller waits for it, because two at
+// once would only slow each other down, and then flushes what was written since it began.
 // Calls come from one thread at a time. The destructor does not wait.
 class DiskFlush {
  public:
   // `flush` may outlive this object.
   explicit DiskFlush(std::function<absl::Status()> flush);
 
-  // UNAVAILABLE: not finished within the limit; call again.
+  // OK: a flush that began after this call is done. UNAVAILABLE: not finished within the limit;
+  // call again.
   absl::Status Wait(absl::Duration limit);
 
  private:

@@ -20,19 +20,23 @@ TEST(DiskFlush_InTime, GivesTheFlushsStatusAndFlushesAgainNextTime) {
   EXPECT_EQ(flushes, 2);
 }
 
-TEST(DiskFlush_TooSlow, IsUnavailableAndTheNextCallWaitsForTheSameFlush) {
-  absl::Notification may_finish;
+TEST(DiskFlush_TooSlow, IsUnavailableAndWhatWasWrittenSinceIsFlushedToo) {
+  absl::Notification may_end, over;
   std::atomic<int> flushes{0};
   DiskFlush flush([&] {
-    ++flushes;
-    may_finish.WaitForNotification();
-    return absl::OkStatus();
+    if (++flushes > 1) return absl::OkStatus();
+    may_end.WaitForNotification();
+    over.Notify();
+    return absl::DataLossError("of the first");
   });
   EXPECT_TRUE(absl::IsUnavailable(flush.Wait(absl::Milliseconds(5))));
   EXPECT_TRUE(absl::IsUnavailable(flush.Wait(absl::Milliseconds(5))));
-  may_finish.Notify();
-  EXPECT_TRUE(flush.Wait(absl::Hours(1)).ok());
   EXPECT_EQ(flushes, 1);
+  may_end.Notify();
+  over.WaitForNotification();
+  const absl::Status status = flush.Wait(absl::Hours(1));
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(flushes, 2);
 }
 
 }  // namespace
