@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/supervisor/local_driver.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "agent/paths/volume_paths.h"
 #include "agent/process/oom_score.h"
+#include "agent/supervisor/driver_log.h"
 #include "agent/supervisor/process_scan.h"
 #include "base/errno_status.h"
 #include "base/log.h"
@@ -24,21 +24,10 @@ namespace diskd::agent {
 namespace {
 
 constexpr absl::Duration kKillLimit = absl::Seconds(5);
-constexpr absl::Duration kLongestPoll = absl::Hours(1);
 // For a packet that is there already.
 constexpr absl::Duration kReceiveLimit = absl::Seconds(1);
 // Disks must not go because some program took too much memory.
 constexpr int kDriverOomScore = -900;
-
-absl::StatusOr<Fd> OpenLog(const std::string& path) {
-  struct stat st;
-  if (stat(path.c_str(), &st) == 0 && st.st_size > kMaxDriverLogBytes) {
-    rename(path.c_str(), absl::StrCat(path, ".1").c_str());
-  }
-  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
-  return fd;
-}
 
 std::string Rounded(absl::Duration time) {
   return absl::FormatDuration(absl::Trunc(time, absl::Seconds(1)));
@@ -69,8 +58,10 @@ LocalDriverProcess::LocalDriverProcess(Process process, int slot, std::string so
 LocalDriverProcess::Event LocalDriverProcess::Wait(int socket, absl::Duration limit) {
   const absl::Time deadline = absl::Now() + limit;
   for (;;) {
+    // Here, because whatever a driver process does, somebody waits for it meanwhile.
+    TrimDriverLog(log_path_);
     const absl::Duration left =
-        std::clamp(deadline - absl::Now(), absl::ZeroDuration(), kLongestPoll);
+        std::clamp(deadline - absl::Now(), absl::ZeroDuration(), kDriverLogLook);
     pollfd fds[] = {{interrupt_.get(), POLLIN, 0}, {socket, POLLIN, 0}, {pidfd_, POLLIN, 0}};
     // Rounded up: a fraction of a millisecond must not become a busy loop.
     const int timeout = static_cast<int>(absl::ToInt64Milliseconds(left + absl::Microseconds(999)));
@@ -213,7 +204,7 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
   if (error) {
     return ErrnoStatus(error.value(), absl::StrCat("create ", VolumeRunDir(run_dir_, volume_id)));
   }
-  ASSIGN_OR_RETURN(const Fd log, OpenLog(DriverLogPath(run_dir_, volume_id)));
+  ASSIGN_OR_RETURN(const Fd log, OpenDriverLog(DriverLogPath(run_dir_, volume_id)));
   ASSIGN_OR_RETURN(const Fd listener,
                    ListenPacketSocket(ControlSocketPath(run_dir_, volume_id, slot)));
   ASSIGN_OR_RETURN(
@@ -258,11 +249,9 @@ std::vector<std::string> LocalDriverLauncher::List() {
 
 void LocalDriverLauncher::RemoveFiles(const std::string& volume_id) {
   // Never recursively: the directory may hold the mount of a dead driver.
-  const std::string log = DriverLogPath(run_dir_, volume_id);
   for (const int slot : {0, 1, kLookSlot})
     unlink(ControlSocketPath(run_dir_, volume_id, slot).c_str());
-  unlink(log.c_str());
-  unlink(absl::StrCat(log, ".1").c_str());
+  RemoveDriverLog(DriverLogPath(run_dir_, volume_id));
   rmdir(FuseMountPoint(run_dir_, volume_id).c_str());
   rmdir(VolumeRunDir(run_dir_, volume_id).c_str());
 }

@@ -17,8 +17,7 @@
 
 namespace diskd::agent {
 
-inline constexpr int64_t kMaxDriverLogBytes = 1 << 20;  // of driver.log at a start; one older kept
-
+// While it waits for the process it keeps the log from growing without end.
 class LocalDriverProcess : public DriverProcess {
  public:
   LocalDriverProcess(Process process, int slot, std::string socket_path, std::string log_path,

@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "agent/paths/volume_paths.h"
 #include "agent/supervisor/driver_calls.h"
+#include "agent/supervisor/driver_log.h"
 #include "agent/supervisor/fake_drivers.h"
 #include "base/packet_socket.h"
 #include "gtest/gtest.h"
@@ -22,6 +23,11 @@ namespace {
 
 constexpr char kVolume[] = "vol-0000000000000001";
 constexpr absl::Duration kSoon = absl::Seconds(20);
+
+std::string ContentOf(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
 
 // Scripts stand for driver executables: enough for everything but an answer.
 class LocalDriverTest : public testing::Test {
@@ -112,14 +118,31 @@ TEST_F(LocalDriverTest, ProcessOfAnotherRunDirectory_IsNotFound) {
   EXPECT_TRUE(process->Kill());
 }
 
+TEST_F(LocalDriverTest, Log_IsTrimmedWhileTheDriverWritesAndGetsWhatComesLater) {
+  const std::string written = run_dir_ + "/written", go_on = run_dir_ + "/go-on";
+  ASSERT_EQ(mkfifo(written.c_str(), 0600), 0);
+  ASSERT_EQ(mkfifo(go_on.c_str(), 0600), 0);
+  auto process = Launch(absl::StrCat("head -c 3145728 /dev/zero; echo the end; : > ", written,
+                                     "; read x < ", go_on, "; echo later"));
+  std::ifstream(written).get();  // until the script opens and closes it
+  const std::string log = DriverLogPath(run_dir_, kVolume);
+  ASSERT_GT(std::filesystem::file_size(log), 3u << 20);
+  EXPECT_FALSE(process->WaitExit(absl::ZeroDuration()));
+  EXPECT_EQ(std::filesystem::file_size(log), 0u);
+  ASSERT_EQ(ContentOf(log + ".1").size(), static_cast<size_t>(kMaxDriverLogBytes));
+  EXPECT_EQ(ContentOf(log + ".1").substr(kMaxDriverLogBytes - 9), std::string("\0the end\n", 9));
+  std::ofstream(go_on) << "\n";
+  EXPECT_TRUE(process->WaitExit(kSoon));
+  EXPECT_EQ(ContentOf(log), "later\n");
+}
+
 TEST_F(LocalDriverTest, Log_KeepsOutputAndIsRotatedAtTheLimit) {
   std::filesystem::create_directories(VolumeRunDir(run_dir_, kVolume));
   const std::string log = DriverLogPath(run_dir_, kVolume);
   std::ofstream(log) << std::string(kMaxDriverLogBytes + 1, 'x');
   auto process = Launch("echo to-out; echo to-err >&2");
   ASSERT_TRUE(process->WaitExit(kSoon));
-  std::ifstream in(log);
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "to-out\nto-err\n");
+  EXPECT_EQ(ContentOf(log), "to-out\nto-err\n");
   EXPECT_TRUE(std::filesystem::exists(log + ".1"));
   launcher().RemoveFiles(kVolume);
   EXPECT_FALSE(std::filesystem::exists(VolumeRunDir(run_dir_, kVolume)));
