@@ -19,6 +19,9 @@ namespace diskd {
 namespace {
 
 constexpr int kBacklog = 4;
+// Of what comes beside the largest packet.
+constexpr size_t kControlBytes =
+    CMSG_SPACE(sizeof(int) * kMaxPacketFds) + CMSG_SPACE(sizeof(ucred));
 // A peer that hangs and whose backlog is full must not hold its clients for ever.
 constexpr timeval kConnectLimit{.tv_sec = 10, .tv_usec = 0};
 
@@ -70,6 +73,16 @@ std::vector<Fd> TakeFds(msghdr& message) {
   return fds;
 }
 
+pid_t SenderOf(msghdr& message) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS) continue;
+    ucred sender;
+    memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+    return sender.pid;
+  }
+  return 0;
+}
+
 }  // namespace
 
 absl::StatusOr<Fd> ListenPacketSocket(const std::string& path) {
@@ -94,6 +107,12 @@ absl::StatusOr<Fd> ConnectPacketSocket(const std::string& path) {
     return ErrnoStatus(errno, absl::StrCat("connect to ", path));
   }
   return fd;
+}
+
+absl::Status NameSenders(int socket) {
+  const int on = 1;
+  if (setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "ask for the senders of packets");
 }
 
 absl::Status SendPacket(int socket, absl::string_view payload, const std::vector<int>& fds) {
@@ -127,7 +146,7 @@ absl::StatusOr<Packet> ReceivePacket(int socket, absl::Duration timeout) {
   RETURN_IF_ERROR(WaitReadable(socket, absl::Now() + timeout));
   std::string buffer(kMaxPacketBytes, '\0');
   iovec io{buffer.data(), buffer.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPacketFds)];
+  alignas(cmsghdr) char control[kControlBytes];
   msghdr message{};
   message.msg_iov = &io;
   message.msg_iovlen = 1;
@@ -140,6 +159,7 @@ absl::StatusOr<Packet> ReceivePacket(int socket, absl::Duration timeout) {
   if (received < 0) return ErrnoStatus(errno, "receive a packet");
   Packet packet;
   packet.fds = TakeFds(message);
+  packet.sender = SenderOf(message);
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
     return absl::InvalidArgumentError("packet too large");
   }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "gtest/gtest.h"
 
@@ -33,6 +34,18 @@ TEST(PacketSocket_Descriptors, ArriveWithTheirPacketAndAreCloseOnExec) {
   ASSERT_EQ(fstat(packet->fds[1].get(), &got), 0);
   EXPECT_EQ(sent.st_rdev, got.st_rdev);
   EXPECT_NE(fcntl(packet->fds[0].get(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST(PacketSocket_Sender, IsNamedWhereAskedForBesidesAllDescriptors) {
+  Pair pair;
+  ASSERT_TRUE(NameSenders(pair.b.get()).ok());
+  const std::vector<int> most(kMaxPacketFds, STDERR_FILENO);
+  ASSERT_TRUE(SendPacket(pair.a.get(), "to b", most).ok());
+  ASSERT_TRUE(SendPacket(pair.b.get(), "to a").ok());
+  const auto named = ReceivePacket(pair.b.get(), absl::Seconds(5));
+  ASSERT_TRUE(named.ok()) << named.status();
+  EXPECT_EQ(named->sender, getpid());
+  EXPECT_EQ(named->fds.size(), most.size());
 }
 
 TEST(PacketSocket_PeerGone, IsUnavailable) {

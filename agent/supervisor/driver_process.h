@@ -41,9 +41,13 @@ class DriverProcess {
 
   virtual pid_t pid() const = 0;
   virtual int slot() const = 0;  // of DriverLauncher::Launch
+  // True once a call has met another process at its control socket: it has the marks of a driver,
+  // which root of another container can set, and is none. No business of ours.
+  virtual bool impostor() const { return false; }
 
   // One request. The driver's own error is the status. Besides: UNAVAILABLE, the process has
-  // exited or its socket is gone; DEADLINE_EXCEEDED, no answer in time; CANCELLED, interrupted.
+  // exited or its socket is gone; DEADLINE_EXCEEDED, no answer in time; CANCELLED, interrupted;
+  // PERMISSION_DENIED, it is an impostor.
   // `limit` is of silence: a driver that tells of progress meanwhile has the ProgressLimits.
   virtual absl::StatusOr<DriverAnswer> Call(const diskd::driver::v1::Request& request,
                                             const std::vector<int>& descriptors,
@@ -72,7 +76,7 @@ class DriverLauncher {
                                                                 const std::string& driver,
                                                                 int slot) = 0;
   // The processes a former agent started for the volume: none, one, or, when it ended during an
-  // upgrade, two.
+  // upgrade, two; and impostors.
   virtual std::vector<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) = 0;
   // Volumes that have a driver process.
   virtual std::vector<std::string> List() = 0;

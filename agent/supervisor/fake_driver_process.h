@@ -32,6 +32,7 @@ struct FakeDrivers::State {
   bool serving ABSL_GUARDED_BY(mutex) = false;
   std::string trouble ABSL_GUARDED_BY(mutex);
   std::string failure ABSL_GUARDED_BY(mutex);
+  bool impostor = false;
   bool refused ABSL_GUARDED_BY(mutex) = false;  // the disk it stood by for will not come
   diskd::driver::v1::VolumeConfig config ABSL_GUARDED_BY(mutex);
 };
@@ -45,9 +46,11 @@ class FakeDrivers::Process : public DriverProcess {
 
   pid_t pid() const override { return state_->pid; }
   int slot() const override { return state_->slot; }
+  bool impostor() const override { return met_another_; }
 
   absl::StatusOr<DriverAnswer> Call(const Request& request, const std::vector<int>& descriptors,
                                     absl::Duration limit) override {
+    if (state_->impostor) return MeetTheRealOne(limit);
     {
       absl::MutexLock lock(&state_->mutex);
       auto ready = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -89,6 +92,18 @@ class FakeDrivers::Process : public DriverProcess {
   std::string ExitText() override { return "killed by signal 9 (KILL)"; }
 
  private:
+  absl::Status MeetTheRealOne(absl::Duration limit) {
+    for (const auto& other : world_->Living(state_->config.volume_id())) {
+      if (other->impostor || other->slot != state_->slot) continue;
+      absl::MutexLock lock(&other->mutex);
+      if (limit < other->busy) return absl::DeadlineExceededError("the fake driver is busy");
+      other->busy = absl::ZeroDuration();
+      met_another_ = true;
+      return absl::PermissionDeniedError("another process answers");
+    }
+    return absl::UnavailableError("nobody listens");
+  }
+
   absl::Status FailureOf(const std::string& kind) {
     absl::MutexLock lock(&world_->mutex_);
     const auto answers = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -304,6 +319,7 @@ class FakeDrivers::Process : public DriverProcess {
   FakeDrivers* const world_;
   const std::shared_ptr<State> state_;
   std::atomic<bool> interrupted_ = false;  // set with state_->mutex, for who waits there
+  bool met_another_ = false;
 };
 
 }  // namespace diskd::agent

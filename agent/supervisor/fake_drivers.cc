@@ -171,6 +171,20 @@ void FakeDrivers::Occupy(const std::string& volume_id, absl::Duration time) {
   state->busy = time;
 }
 
+void FakeDrivers::AddImpostor(const std::string& volume_id, int slot, bool found_first) {
+  absl::MutexLock lock(&mutex_);
+  auto state = std::make_shared<State>();
+  state->pid = 1000 + ++launches_;
+  state->slot = slot;
+  state->impostor = true;
+  {
+    absl::MutexLock state_lock(&state->mutex);
+    state->config.set_volume_id(volume_id);
+  }
+  auto& all = started_[volume_id];
+  all.insert(found_first ? all.begin() : all.end(), std::move(state));
+}
+
 void FakeDrivers::Hang(const std::string& volume_id) {
   const auto state = Find(volume_id);
   absl::MutexLock lock(&state->mutex);

@@ -54,6 +54,9 @@ class FakeDrivers : public DriverLauncher {
   int resends();                            // serve requests with `resend`
   int successors();                         // open requests with `successor`
   void KillProcess(const std::string& volume_id);
+  // A process that has the marks of the volume's driver and none of its sockets. It is found before
+  // those that are there, or after them.
+  void AddImpostor(const std::string& volume_id, int slot, bool found_first);
   void Hang(const std::string& volume_id);  // answers nothing any more
   // Answers nobody before somebody waits so long.
   void Occupy(const std::string& volume_id, absl::Duration time);

@@ -44,10 +44,12 @@ void ProtectFromOomKiller(const std::string& volume_id, pid_t pid) {
 
 }  // namespace
 
-LocalDriverProcess::LocalDriverProcess(Process process, int slot, std::string socket_path,
-                                       std::string log_path, const ProgressLimits& limits)
+LocalDriverProcess::LocalDriverProcess(Process process, int slot, Origin origin,
+                                       std::string socket_path, std::string log_path,
+                                       const ProgressLimits& limits)
     : pid_(process.pid()),
       slot_(slot),
+      origin_(origin),
       socket_path_(std::move(socket_path)),
       log_path_(std::move(log_path)),
       limits_(limits),
@@ -88,6 +90,7 @@ absl::Status LocalDriverProcess::Exchange(const std::string& payload,
     if (!connected.ok()) {
       return WaitExit(absl::ZeroDuration()) ? Ended() : connected.status();
     }
+    RETURN_IF_ERROR(NameSenders(connected->get()));
     socket_ = *std::move(connected);
   }
   const absl::Status sent = SendPacket(socket_.get(), payload, descriptors);
@@ -136,11 +139,23 @@ absl::Status LocalDriverProcess::Receive(DriverAnswer& answer) {
   auto packet = ReceivePacket(socket_.get(), kReceiveLimit);
   if (absl::IsUnavailable(packet.status()) && WaitExit(kKillLimit)) return Ended();
   if (!packet.ok()) return packet.status();
+  RETURN_IF_ERROR(CheckSender(packet->sender));
   if (!answer.response.ParseFromString(packet->payload)) {
     return absl::InternalError(absl::StrCat("driver process ", pid_, " sent rubbish"));
   }
   answer.descriptors = std::move(packet->fds);
   return absl::OkStatus();
+}
+
+absl::Status LocalDriverProcess::CheckSender(pid_t sender) {
+  // A driver may be a program that starts another one; nobody gets into its session from outside.
+  if (origin_ == Origin::kStarted || sender == pid_ || (sender > 0 && getsid(sender) == pid_)) {
+    return absl::OkStatus();
+  }
+  impostor_ = true;
+  return absl::PermissionDeniedError(
+      absl::StrCat("process ", pid_, " has the marks of a driver process, but process ", sender,
+                   " answers at ", socket_path_));
 }
 
 absl::StatusOr<DriverAnswer> LocalDriverProcess::Call(const diskd::driver::v1::Request& request,
@@ -190,8 +205,9 @@ LocalDriverLauncher::LocalDriverLauncher(std::string run_dir, DriverCatalog* cat
     : run_dir_(std::move(run_dir)), catalog_(catalog), users_(users) {}
 
 std::unique_ptr<DriverProcess> LocalDriverLauncher::Attend(Process process,
-                                                           const std::string& volume_id, int slot) {
-  return std::make_unique<LocalDriverProcess>(std::move(process), slot,
+                                                           const std::string& volume_id, int slot,
+                                                           Origin origin) {
+  return std::make_unique<LocalDriverProcess>(std::move(process), slot, origin,
                                               ControlSocketPath(run_dir_, volume_id, slot),
                                               DriverLogPath(run_dir_, volume_id));
 }
@@ -216,7 +232,7 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
                       .inherited_fd = listener.get()}));
   ProtectFromOomKiller(volume_id, process.pid());
   SPDLOG_INFO("volume {}: started driver {} as process {}", volume_id, driver, process.pid());
-  return Attend(std::move(process), volume_id, slot);
+  return Attend(std::move(process), volume_id, slot, Origin::kStarted);
 }
 
 std::vector<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Adopt(
@@ -236,7 +252,7 @@ std::vector<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Adopt(
                      [&](const MarkedProcess& m) { return m.pid == mark.pid; })) {
       continue;
     }
-    adopted.push_back(Attend(*std::move(process), volume_id, mark.slot));
+    adopted.push_back(Attend(*std::move(process), volume_id, mark.slot, Origin::kFound));
   }
   return adopted;
 }

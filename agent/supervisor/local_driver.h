@@ -5,6 +5,7 @@
 #ifndef DISKD_AGENT_SUPERVISOR_LOCAL_DRIVER_H_
 #define DISKD_AGENT_SUPERVISOR_LOCAL_DRIVER_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,14 +18,21 @@
 
 namespace diskd::agent {
 
+// Why a process is taken for a driver process.
+enum class Origin {
+  kStarted,  // this agent has started it
+  kFound,    // it has the marks; so it has to answer itself at its control socket
+};
+
 // While it waits for the process it keeps the log from growing without end.
 class LocalDriverProcess : public DriverProcess {
  public:
-  LocalDriverProcess(Process process, int slot, std::string socket_path, std::string log_path,
-                     const ProgressLimits& limits = {});
+  LocalDriverProcess(Process process, int slot, Origin origin, std::string socket_path,
+                     std::string log_path, const ProgressLimits& limits = {});
 
   pid_t pid() const override { return pid_; }
   int slot() const override { return slot_; }
+  bool impostor() const override { return impostor_; }
   absl::StatusOr<DriverAnswer> Call(const diskd::driver::v1::Request& request,
                                     const std::vector<int>& descriptors,
                                     absl::Duration limit) override;
@@ -44,14 +52,17 @@ class LocalDriverProcess : public DriverProcess {
   absl::Status AwaitAnswer(absl::Duration limit, DriverAnswer& answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(call_mutex_);
   absl::Status Receive(DriverAnswer& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(call_mutex_);
+  absl::Status CheckSender(pid_t sender);
   absl::Status Ended();
 
   const pid_t pid_;
   const int slot_;
+  const Origin origin_;
   const std::string socket_path_;
   const std::string log_path_;
   const ProgressLimits limits_;
   const Fd interrupt_;  // eventfd
+  std::atomic<bool> impostor_ = false;
 
   absl::Mutex call_mutex_;
   Fd socket_ ABSL_GUARDED_BY(call_mutex_);  // of the connection, opened by the first call
@@ -72,7 +83,8 @@ class LocalDriverLauncher : public DriverLauncher {
   void RemoveFiles(const std::string& volume_id) override;
 
  private:
-  std::unique_ptr<DriverProcess> Attend(Process process, const std::string& volume_id, int slot);
+  std::unique_ptr<DriverProcess> Attend(Process process, const std::string& volume_id, int slot,
+                                        Origin origin);
 
   const std::string run_dir_;
   DriverCatalog* const catalog_;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -180,7 +181,8 @@ class OpenProgressTest : public LocalDriverTest {
   std::unique_ptr<DriverProcess> MakeProcess(const ProgressLimits& limits) {
     auto spawned = Process::Spawn({.argv = {"/bin/sleep", "1000"}});
     EXPECT_TRUE(spawned.ok()) << spawned.status();
-    return std::make_unique<LocalDriverProcess>(*std::move(spawned), 0, path(), "", limits);
+    return std::make_unique<LocalDriverProcess>(*std::move(spawned), 0, Origin::kStarted, path(),
+                                                "", limits);
   }
   std::string path() const { return run_dir_ + "/control.sock"; }
   static absl::Status Open(DriverProcess& process) {
@@ -236,6 +238,46 @@ TEST_F(OpenProgressTest, ThatExpectsTooMuch_EndsToo) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   EXPECT_TRUE(process->Kill());
 }
+
+// A process that answers at a socket which the test made, as a driver does at its agent's.
+Process StartAnswering(const Fd& listener, bool in_a_child) {
+  const pid_t pid = fork();
+  if (pid != 0) return *Process::Watch(pid);
+  setsid();
+  if (in_a_child && fork() != 0) {
+    for (;;) pause();
+  }
+  for (;;) {
+    const Fd client(accept(listener.get(), nullptr, nullptr));
+    diskd::driver::v1::Response response;
+    response.mutable_ping();
+    while (ReceivePacket(client.get(), absl::InfiniteDuration()).ok()) {
+      if (!SendPacket(client.get(), response.SerializeAsString()).ok()) break;
+    }
+  }
+}
+
+class FoundProcessTest : public LocalDriverTest, public testing::WithParamInterface<bool> {};
+
+TEST_P(FoundProcessTest, ForWhichAnotherAnswers_IsAnImpostorAndTheOtherIsNot) {
+  const std::string path = run_dir_ + "/control.sock";
+  auto listener = ListenPacketSocket(path);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  LocalDriverProcess driver(StartAnswering(*listener, GetParam()), 0, Origin::kFound, path, "");
+  auto spawned = Process::Spawn({.argv = {"/bin/sleep", "1000"}});
+  ASSERT_TRUE(spawned.ok()) << spawned.status();
+  LocalDriverProcess other(*std::move(spawned), 0, Origin::kFound, path, "");
+  const absl::Status met = Ping(other, kSoon);
+  EXPECT_TRUE(absl::IsPermissionDenied(met)) << met;
+  EXPECT_TRUE(other.impostor());
+  const absl::Status answered = Ping(driver, kSoon);
+  EXPECT_TRUE(answered.ok()) << answered;
+  EXPECT_FALSE(driver.impostor());
+  EXPECT_TRUE(driver.Kill());
+  EXPECT_TRUE(other.Kill());
+}
+
+INSTANTIATE_TEST_SUITE_P(ByItselfOrInAChild, FoundProcessTest, testing::Bool());
 
 TEST_F(LocalDriverTest, MissingDriver_IsNamed) {
   const absl::Status status = launcher().Launch(kVolume, "nosuch", 0).status();

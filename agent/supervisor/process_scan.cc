@@ -91,8 +91,8 @@ std::map<std::string, std::vector<MarkedProcess>> FindMarkedProcesses(const std:
       if (absl::ConsumePrefix(&e, kSlotMark))
         process.slot = e == "1" ? 1 : e == "2" ? kLookSlot : 0;
     }
-    // Anybody can put the marks into an environment; only we can run as ourselves, and only a
-    // volume's driver as the volume's user.
+    // Anybody can put the marks into an environment, but of this machine's users only we and the
+    // volume's driver run as these. Root of another container may: LocalDriverProcess sees that.
     uid_t user;
     if (volume_id.empty() || !OnlyUser(entry.path(), user)) continue;
     if (user == geteuid() || user == users.Of(volume_id)) found[volume_id].push_back(process);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attachments: what a new agent does with the ones of its predecessor.
-#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -33,23 +32,41 @@ absl::Status CheckServing(DriverProcess& process, const std::string& volume_id,
   return absl::OkStatus();
 }
 
+bool MayServe(const DriverProcess& process) { return process.slot() != kLookSlot; }
+
+// Processes of one slot have one control socket between them: one of them at most is a driver.
+bool AreInOneSlot(const std::vector<std::unique_ptr<DriverProcess>>& processes) {
+  std::set<int> slots;
+  for (const auto& process : processes) {
+    if (MayServe(*process)) slots.insert(process->slot());
+  }
+  return slots.size() < 2;
+}
+
 // The index of the process that serves; their number: none does. Two of them may be handing the
 // disk over at this very moment.
 size_t FindServing(const std::vector<std::unique_ptr<DriverProcess>>& processes,
                    const std::string& volume_id) {
-  const auto serves = [](const std::unique_ptr<DriverProcess>& process) {
-    return process->slot() != kLookSlot;
-  };
   // One alone may be at a snapshot that the last agent has asked for, and answers after that.
-  const bool alone = std::count_if(processes.begin(), processes.end(), serves) < 2;
+  const bool alone = AreInOneSlot(processes);
   const absl::Time deadline = absl::Now() + kHandOverLimit;
+  bool patient = alone;
   for (;;) {
+    std::set<int> reached;  // slots, by the process that has the socket
     for (size_t i = 0; i < processes.size(); ++i) {
-      if (!serves(processes[i])) continue;
-      const absl::Duration limit = alone ? kServingFeatureLimit : kStatusLimit;
-      if (CheckServing(*processes[i], volume_id, limit).ok()) return i;
+      const int slot = processes[i]->slot();
+      if (!MayServe(*processes[i]) || reached.count(slot) != 0) continue;
+      const absl::Status status =
+          CheckServing(*processes[i], volume_id, patient ? kServingFeatureLimit : kStatusLimit);
+      if (status.ok()) return i;
+      if (absl::IsDeadlineExceeded(status) || absl::IsFailedPrecondition(status)) {
+        reached.insert(slot);
+      }
     }
-    if (alone || absl::Now() >= deadline) return processes.size();
+    // What nobody answers for must not cost the one that is there its time.
+    const bool one_left = reached.size() < 2;
+    if (alone || (absl::Now() >= deadline && (patient || !one_left))) return processes.size();
+    patient = one_left;
     absl::SleepFor(kHandOverPoll);
   }
 }
@@ -153,9 +170,13 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> Attachments::AdoptProcess(
     device.Hold(std::move(descriptors));
   }
   std::unique_ptr<DriverProcess> adopted;
+  if (serving < processes.size()) adopted = std::move(processes[serving]);
   for (size_t i = 0; i < processes.size(); ++i) {
-    if (i == serving) {
-      adopted = std::move(processes[i]);
+    if (i == serving) continue;
+    const bool has_no_socket = adopted != nullptr && adopted->slot() == processes[i]->slot();
+    if (processes[i]->impostor() || has_no_socket) {
+      SPDLOG_WARN("volume {} ({}): process {} has the marks of its driver, but another answers",
+                  volume.id(), volume.name(), processes[i]->pid());
     } else if (!processes[i]->Kill()) {
       return absl::InternalError(absl::StrCat("driver process ", processes[i]->pid(),
                                               " hangs in the kernel and can't be killed"));

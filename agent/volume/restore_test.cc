@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the next agent makes of what the last one left.
+#include <tuple>
+
 #include "agent/volume/attachments.h"
 #include "agent/volume/test_node.h"
 #include "gtest/gtest.h"
@@ -55,6 +57,33 @@ TEST_F(RestoreTest, DriverThatIsBusyWithASnapshot_IsWaitedFor) {
   ASSERT_TRUE(node_.StartAgent().ok());
   EXPECT_EQ(Shown().state(), ATTACHMENT_STATE_ATTACHED) << Shown().message();
   EXPECT_EQ(Shown().driver_pid(), before_.attachment().driver_pid());
+}
+
+class RestoreWithImpostorTest : public RestoreTest,
+                                public testing::WithParamInterface<std::tuple<int, bool>> {};
+
+TEST_P(RestoreWithImpostorTest, DriverThatIsBusyIsWaitedForAllTheSame) {
+  node_.StopAgent();
+  const auto& [slot, found_first] = GetParam();
+  node_.drivers().AddImpostor(before_.id(), slot, found_first);
+  node_.drivers().Occupy(before_.id(), absl::Seconds(40));
+  ASSERT_TRUE(node_.StartAgent().ok());
+  EXPECT_EQ(Shown().state(), ATTACHMENT_STATE_ATTACHED) << Shown().message();
+  EXPECT_EQ(Shown().driver_pid(), before_.attachment().driver_pid());
+}
+
+INSTANTIATE_TEST_SUITE_P(SlotAndOrder, RestoreWithImpostorTest,
+                         testing::Combine(testing::Values(0, 1), testing::Bool()));
+
+TEST_F(RestoreTest, ImpostorAtTheDriversSocket_IsLeftAlone) {
+  for (const bool found_first : {true, false}) {
+    node_.StopAgent();
+    node_.drivers().AddImpostor(before_.id(), 0, found_first);
+    const int processes = node_.drivers().count(before_.id());
+    ASSERT_TRUE(node_.StartAgent().ok());
+    EXPECT_EQ(node_.drivers().count(before_.id()), processes);
+    EXPECT_EQ(Shown().driver_pid(), before_.attachment().driver_pid());
+  }
 }
 
 TEST_F(RestoreTest, DriverThatDiedWithoutAgent_IsFailedAndCleanedUp) {
