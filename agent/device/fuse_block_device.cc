@@ -41,13 +41,17 @@ std::string BackingFile(const std::string& mount_point) {
 }
 
 // The loop device on the file, -1: none. By the kernel's account, because the agent may have died
-// between making the device and writing its number down.
-int FindLoop(const std::string& mount_point) {
+// between making the device and writing its number down. `number`: where to look first, -1:
+// nowhere; an agent that starts would otherwise go through all devices for each.
+int FindLoop(const std::string& mount_point, int number) {
   const std::string backing_file = BackingFile(mount_point);
+  if (number >= 0) {
+    const auto backing = sdk::LoopBackingFile(number);
+    if (backing.ok() && *backing == backing_file) return number;
+  }
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/sys/block", error)) {
     const std::string name = entry.path().filename().string();
-    int number;
     if (!absl::StartsWith(name, "loop") || !absl::SimpleAtoi(name.substr(4), &number)) continue;
     const auto backing = sdk::LoopBackingFile(number);
     if (backing.ok() && *backing == backing_file) return number;
@@ -78,7 +82,7 @@ absl::StatusOr<std::unique_ptr<Device>> FuseBlockDevice::Find(const std::string&
                                                               int number,
                                                               bool survives_driver_death) {
   ASSIGN_OR_RETURN(const bool mounted, sdk::IsFuseMounted(mount_point));
-  int found = FindLoop(mount_point);
+  int found = FindLoop(mount_point, number);
   if (found < 0 && !mounted && number >= 0) {
     // Once the mount is gone, the kernel shows the backing file relative to it.
     const auto backing = sdk::LoopBackingFile(number);

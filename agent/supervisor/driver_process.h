@@ -78,6 +78,9 @@ class DriverLauncher {
   // The processes a former agent started for the volume: none, one, or, when it ended during an
   // upgrade, two; and impostors.
   virtual std::vector<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) = 0;
+  // While it is on, Adopt and List go by one look at all processes of the machine, and what Launch
+  // starts: for who adopts the processes of many volumes one after the other.
+  virtual void KeepLook(bool on) = 0;
   // Volumes that have a driver process.
   virtual std::vector<std::string> List() = 0;
   // Removes socket, log and directory of a volume without a process. Best effort.

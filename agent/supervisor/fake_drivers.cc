@@ -47,6 +47,7 @@ std::shared_ptr<FakeDrivers::State> FakeDrivers::Find(const std::string& volume_
 }
 
 std::vector<std::unique_ptr<DriverProcess>> FakeDrivers::Adopt(const std::string& volume_id) {
+  Look();
   std::vector<std::unique_ptr<DriverProcess>> adopted;
   for (const auto& state : Living(volume_id)) {
     adopted.push_back(std::make_unique<Process>(this, state));
@@ -54,7 +55,19 @@ std::vector<std::unique_ptr<DriverProcess>> FakeDrivers::Adopt(const std::string
   return adopted;
 }
 
+void FakeDrivers::KeepLook(bool on) {
+  absl::MutexLock lock(&mutex_);
+  keep_look_ = on;
+  if (on) ++looks_;
+}
+
+void FakeDrivers::Look() {
+  absl::MutexLock lock(&mutex_);
+  if (!keep_look_) ++looks_;
+}
+
 std::vector<std::string> FakeDrivers::List() {
+  Look();
   std::vector<std::string> started, ids;
   {
     absl::MutexLock lock(&mutex_);
@@ -122,6 +135,11 @@ uint64_t FakeDrivers::BackingBytes(const std::string& volume_id) {
 int FakeDrivers::launches() {
   absl::MutexLock lock(&mutex_);
   return launches_;
+}
+
+int FakeDrivers::looks() {
+  absl::MutexLock lock(&mutex_);
+  return looks_;
 }
 
 int FakeDrivers::successors() {

@@ -30,6 +30,7 @@ class FakeDrivers : public DriverLauncher {
                                                         const std::string& driver,
                                                         int slot) override;
   std::vector<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
+  void KeepLook(bool on) override;
   std::vector<std::string> List() override;
   void RemoveFiles(const std::string& volume_id) override {}
 
@@ -50,6 +51,7 @@ class FakeDrivers : public DriverLauncher {
   bool Serving(const std::string& volume_id);
   std::set<std::string> Provisioned();
   int launches();
+  int looks();                              // at all processes
   int count(const std::string& volume_id);  // of living processes
   int resends();                            // serve requests with `resend`
   int successors();                         // open requests with `successor`
@@ -83,6 +85,7 @@ class FakeDrivers : public DriverLauncher {
   class Process;
   struct State;
   absl::Status Effect(const std::string& effect);
+  void Look();
   void NoteSecret(const diskd::driver::v1::VolumeConfig& config)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // nullptr: none was ever there.
@@ -102,6 +105,8 @@ class FakeDrivers : public DriverLauncher {
   std::map<std::string, bool> may_tell_progress_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> held_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
+  bool keep_look_ ABSL_GUARDED_BY(mutex_) = false;
+  int looks_ ABSL_GUARDED_BY(mutex_) = 0;
   int launches_ ABSL_GUARDED_BY(mutex_) = 0;
   int resends_ ABSL_GUARDED_BY(mutex_) = 0;
   int successors_ ABSL_GUARDED_BY(mutex_) = 0;

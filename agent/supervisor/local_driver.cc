@@ -14,7 +14,6 @@
 #include "agent/paths/volume_paths.h"
 #include "agent/process/oom_score.h"
 #include "agent/supervisor/driver_log.h"
-#include "agent/supervisor/process_scan.h"
 #include "base/errno_status.h"
 #include "base/log.h"
 #include "base/packet_socket.h"
@@ -201,8 +200,11 @@ std::string LocalDriverProcess::ExitText() {
 }
 
 LocalDriverLauncher::LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog,
-                                         const DriverUsers& users)
-    : run_dir_(std::move(run_dir)), catalog_(catalog), users_(users) {}
+                                         const DriverUsers& users, Look look)
+    : run_dir_(std::move(run_dir)),
+      catalog_(catalog),
+      users_(users),
+      look_(look ? std::move(look) : [this] { return FindMarkedProcesses(run_dir_, users_); }) {}
 
 std::unique_ptr<DriverProcess> LocalDriverLauncher::Attend(Process process,
                                                            const std::string& volume_id, int slot,
@@ -231,27 +233,40 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
                       .stderr_fd = log.get(),
                       .inherited_fd = listener.get()}));
   ProtectFromOomKiller(volume_id, process.pid());
+  {
+    absl::MutexLock lock(&mutex_);
+    if (keep_ && marked_) (*marked_)[volume_id].push_back({.pid = process.pid(), .slot = slot});
+  }
   SPDLOG_INFO("volume {}: started driver {} as process {}", volume_id, driver, process.pid());
   return Attend(std::move(process), volume_id, slot, Origin::kStarted);
+}
+
+void LocalDriverLauncher::KeepLook(bool on) {
+  absl::MutexLock lock(&mutex_);
+  keep_ = on;
+  marked_.reset();
+}
+
+MarkedProcesses& LocalDriverLauncher::Marked() {
+  if (!keep_ || !marked_) marked_ = look_();
+  return *marked_;
 }
 
 std::vector<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Adopt(
     const std::string& volume_id) {
   std::vector<std::unique_ptr<DriverProcess>> adopted;
-  const auto marked = FindMarkedProcesses(run_dir_, users_);
-  const auto found = marked.find(volume_id);
-  if (found == marked.end()) return adopted;
-  for (const MarkedProcess& mark : found->second) {
+  std::vector<MarkedProcess> marked;
+  {
+    absl::MutexLock lock(&mutex_);
+    MarkedProcesses& all = Marked();
+    const auto found = all.find(volume_id);
+    if (found != all.end()) marked = found->second;
+  }
+  for (const MarkedProcess& mark : marked) {
     auto process = Process::Watch(mark.pid);
     if (!process.ok()) continue;
-    // Between the two looks the number could have gone to another process.
-    const auto again = FindMarkedProcesses(run_dir_, users_);
-    const auto same = again.find(volume_id);
-    if (same == again.end() ||
-        std::none_of(same->second.begin(), same->second.end(),
-                     [&](const MarkedProcess& m) { return m.pid == mark.pid; })) {
-      continue;
-    }
+    // Since the look the number could have gone to another process.
+    if (!IsMarked(mark.pid, run_dir_, volume_id, users_)) continue;
     adopted.push_back(Attend(*std::move(process), volume_id, mark.slot, Origin::kFound));
   }
   return adopted;
@@ -259,7 +274,8 @@ std::vector<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Adopt(
 
 std::vector<std::string> LocalDriverLauncher::List() {
   std::vector<std::string> ids;
-  for (const auto& [id, processes] : FindMarkedProcesses(run_dir_, users_)) ids.push_back(id);
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, processes] : Marked()) ids.push_back(id);
   return ids;
 }
 

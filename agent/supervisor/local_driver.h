@@ -6,7 +6,9 @@
 #define DISKD_AGENT_SUPERVISOR_LOCAL_DRIVER_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "agent/process/process.h"
 #include "agent/supervisor/driver_process.h"
 #include "agent/supervisor/driver_users.h"
+#include "agent/supervisor/process_scan.h"
 
 namespace diskd::agent {
 
@@ -73,22 +76,31 @@ class LocalDriverProcess : public DriverProcess {
 
 class LocalDriverLauncher : public DriverLauncher {
  public:
-  LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog, const DriverUsers& users);
+  // `look`: at all processes of the machine, as FindMarkedProcesses; nullptr: that itself.
+  using Look = std::function<MarkedProcesses()>;
+  LocalDriverLauncher(std::string run_dir, DriverCatalog* catalog, const DriverUsers& users,
+                      Look look = nullptr);
 
   absl::StatusOr<std::unique_ptr<DriverProcess>> Launch(const std::string& volume_id,
                                                         const std::string& driver,
                                                         int slot) override;
   std::vector<std::unique_ptr<DriverProcess>> Adopt(const std::string& volume_id) override;
+  void KeepLook(bool on) override;
   std::vector<std::string> List() override;
   void RemoveFiles(const std::string& volume_id) override;
 
  private:
   std::unique_ptr<DriverProcess> Attend(Process process, const std::string& volume_id, int slot,
                                         Origin origin);
+  MarkedProcesses& Marked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string run_dir_;
   DriverCatalog* const catalog_;
   const DriverUsers users_;
+  const Look look_;
+  absl::Mutex mutex_;
+  bool keep_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<MarkedProcesses> marked_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace diskd::agent

@@ -38,9 +38,12 @@ class LocalDriverTest : public testing::Test {
     ASSERT_NE(mkdtemp(run_dir_.data()), nullptr);
     catalog_.path = run_dir_ + "/diskd-driver-script";
   }
-  std::unique_ptr<DriverProcess> Launch(const std::string& script) {
+  void WriteScript(const std::string& script) {
     std::ofstream(catalog_.path) << "#!/bin/sh\n" << script << "\n";
     chmod(catalog_.path.c_str(), 0755);
+  }
+  std::unique_ptr<DriverProcess> Launch(const std::string& script) {
+    WriteScript(script);
     auto process = launcher().Launch(kVolume, "script", 0);
     EXPECT_TRUE(process.ok()) << process.status();
     return *std::move(process);
@@ -110,6 +113,37 @@ TEST_F(LocalDriverTest, TwoSlots_AreTwoProcessesWithSocketsOfTheirOwn) {
     EXPECT_TRUE(std::filesystem::exists(ControlSocketPath(run_dir_, kVolume, process->slot())));
     EXPECT_TRUE(process->Kill());
   }
+}
+
+TEST_F(LocalDriverTest, ManyVolumes_AreAdoptedWithOneLookThatKnowsWhatStartedSince) {
+  int looks = 0;
+  LocalDriverLauncher launcher(run_dir_, &catalog_, {}, [&] {
+    ++looks;
+    return FindMarkedProcesses(run_dir_, {});
+  });
+  // Told by each, because the environment of a process that changes its program can't be read.
+  const std::string runs = run_dir_ + "/runs", never = run_dir_ + "/never";
+  ASSERT_EQ(mkfifo(runs.c_str(), 0600), 0);
+  ASSERT_EQ(mkfifo(never.c_str(), 0600), 0);
+  WriteScript(absl::StrCat(": > ", runs, "; read x <> ", never));
+  const std::vector<std::string> volumes = {"vol-1", "vol-2", "vol-3", "vol-4"};
+  for (const std::string& id : volumes) {
+    if (id == volumes.back()) {
+      launcher.KeepLook(true);
+      EXPECT_EQ(launcher.List().size(), 3u);
+    }
+    ASSERT_TRUE(launcher.Launch(id, "script", 0).ok());
+    std::ifstream(runs).get();
+  }
+  for (const std::string& id : volumes) {
+    const auto adopted = launcher.Adopt(id);
+    ASSERT_EQ(adopted.size(), 1u) << id;
+    EXPECT_TRUE(adopted[0]->Kill());
+    EXPECT_TRUE(launcher.Adopt(id).empty()) << id;
+  }
+  EXPECT_EQ(looks, 1);
+  launcher.KeepLook(false);
+  EXPECT_TRUE(launcher.List().empty());
 }
 
 TEST_F(LocalDriverTest, ProcessOfAnotherRunDirectory_IsNotFound) {

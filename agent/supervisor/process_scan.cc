@@ -62,6 +62,29 @@ std::vector<std::string> EnvironmentOf(const std::filesystem::path& process,
   return absl::StrSplit(text, '\0');
 }
 
+// The volume that the process is marked for; empty: none, or it is not to be trusted.
+std::string VolumeOf(MarkedProcess& process, const std::string& run_dir, const DriverUsers& users,
+                     absl::Duration& patience) {
+  // Children of a driver inherit its environment, but only the driver leads the session.
+  if (getsid(process.pid) != process.pid) return "";
+  const std::filesystem::path folder = absl::StrCat("/proc/", process.pid);
+  const std::vector<std::string> environment = EnvironmentOf(folder, patience);
+  const std::string run_dir_mark = absl::StrCat(kRunDirMark, run_dir);
+  if (std::find(environment.begin(), environment.end(), run_dir_mark) == environment.end()) {
+    return "";
+  }
+  std::string volume_id;
+  for (absl::string_view e : environment) {
+    if (absl::ConsumePrefix(&e, kVolumeMark)) volume_id = std::string(e);
+    if (absl::ConsumePrefix(&e, kSlotMark)) process.slot = e == "1" ? 1 : e == "2" ? kLookSlot : 0;
+  }
+  // Anybody can put the marks into an environment, but of this machine's users only we and the
+  // volume's driver run as these. Root of another container may: LocalDriverProcess sees that.
+  uid_t user;
+  if (volume_id.empty() || !OnlyUser(folder, user)) return "";
+  return user == geteuid() || user == users.Of(volume_id) ? volume_id : "";
+}
+
 }  // namespace
 
 std::vector<std::string> DriverMarks(const std::string& run_dir, const std::string& volume_id,
@@ -70,34 +93,24 @@ std::vector<std::string> DriverMarks(const std::string& run_dir, const std::stri
           absl::StrCat(kSlotMark, slot)};
 }
 
-std::map<std::string, std::vector<MarkedProcess>> FindMarkedProcesses(const std::string& run_dir,
-                                                                      const DriverUsers& users) {
-  const std::string run_dir_mark = absl::StrCat(kRunDirMark, run_dir);
-  std::map<std::string, std::vector<MarkedProcess>> found;
+MarkedProcesses FindMarkedProcesses(const std::string& run_dir, const DriverUsers& users) {
+  MarkedProcesses found;
   std::error_code error;
   absl::Duration patience = kExecPatience;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     MarkedProcess process;
     if (!absl::SimpleAtoi(entry.path().filename().string(), &process.pid)) continue;
-    // Children of a driver inherit its environment, but only the driver leads the session.
-    if (getsid(process.pid) != process.pid) continue;
-    const std::vector<std::string> environment = EnvironmentOf(entry.path(), patience);
-    if (std::find(environment.begin(), environment.end(), run_dir_mark) == environment.end()) {
-      continue;
-    }
-    std::string volume_id;
-    for (absl::string_view e : environment) {
-      if (absl::ConsumePrefix(&e, kVolumeMark)) volume_id = std::string(e);
-      if (absl::ConsumePrefix(&e, kSlotMark))
-        process.slot = e == "1" ? 1 : e == "2" ? kLookSlot : 0;
-    }
-    // Anybody can put the marks into an environment, but of this machine's users only we and the
-    // volume's driver run as these. Root of another container may: LocalDriverProcess sees that.
-    uid_t user;
-    if (volume_id.empty() || !OnlyUser(entry.path(), user)) continue;
-    if (user == geteuid() || user == users.Of(volume_id)) found[volume_id].push_back(process);
+    const std::string volume_id = VolumeOf(process, run_dir, users, patience);
+    if (!volume_id.empty()) found[volume_id].push_back(process);
   }
   return found;
+}
+
+bool IsMarked(pid_t pid, const std::string& run_dir, const std::string& volume_id,
+              const DriverUsers& users) {
+  MarkedProcess process{.pid = pid};
+  absl::Duration patience = kExecPatience;
+  return VolumeOf(process, run_dir, users, patience) == volume_id;
 }
 
 }  // namespace diskd::agent

@@ -26,8 +26,11 @@ struct MarkedProcess {
 };
 // Volume id -> its processes, for all that are marked for this run directory and run as us or as
 // the volume's driver user.
-std::map<std::string, std::vector<MarkedProcess>> FindMarkedProcesses(const std::string& run_dir,
-                                                                      const DriverUsers& users);
+using MarkedProcesses = std::map<std::string, std::vector<MarkedProcess>>;
+MarkedProcesses FindMarkedProcesses(const std::string& run_dir, const DriverUsers& users);
+// Whether this one process would be among them.
+bool IsMarked(pid_t pid, const std::string& run_dir, const std::string& volume_id,
+              const DriverUsers& users);
 
 }  // namespace diskd::agent
 

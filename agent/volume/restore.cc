@@ -3,6 +3,7 @@
 // Attachments: what a new agent does with the ones of its predecessor.
 #include <set>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/supervisor/driver_calls.h"
@@ -82,6 +83,8 @@ void LogError(const VolumeRecord& volume, const char* what, const absl::Status& 
 absl::Status Attachments::Restore() {
   ASSIGN_OR_RETURN(const std::vector<AttachmentRecord> records,
                    environment_.store->ListAttachments());
+  environment_.launcher->KeepLook(true);
+  const auto forget = absl::MakeCleanup([&] { environment_.launcher->KeepLook(false); });
   for (const AttachmentRecord& record : records) {
     ASSIGN_OR_RETURN(const auto volume, environment_.store->FindVolume(record.volume_id));
     if (!volume) continue;  // the schema forbids it

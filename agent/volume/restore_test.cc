@@ -98,6 +98,15 @@ TEST_F(RestoreTest, DriverThatDiedWithoutAgent_IsFailedAndCleanedUp) {
   EXPECT_TRUE(node_.attachments().Attach(TestNode::AttachRequest("a")).ok());
 }
 
+TEST_F(RestoreTest, OfManyVolumes_LooksAtAllProcessesOnce) {
+  for (const char* name : {"b", "c", "d"}) node_.MakeAttachedVolume(name);
+  node_.StopAgent();
+  const int before = node_.drivers().looks();
+  ASSERT_TRUE(node_.StartAgent().ok());
+  EXPECT_EQ(Shown().state(), ATTACHMENT_STATE_ATTACHED);
+  EXPECT_EQ(node_.drivers().looks(), before + 1);
+}
+
 TEST_F(RestoreTest, FailedAttachment_StaysFailedOverRestarts) {
   node_.StopAgent();
   node_.drivers().KillProcess(before_.id());
