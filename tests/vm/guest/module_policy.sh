@@ -48,8 +48,9 @@ remove "$INDEX"
 step "quiesce"
 disk q $((64 << 20)) -- delay_us=2000
 quiesced() { [[ "$(busesrv info "$INDEX")" == *quiesced=$1* ]]; }
+all_writes=1536
 fio --name=q --filename="$DEV" --ioengine=io_uring --direct=1 --iodepth=16 --rw=randwrite --bs=4k --size=32m \
-  --verify=crc32c --verify_fatal=1 --io_size=6m --output=$WORK/fio &
+  --verify=crc32c --verify_fatal=1 --io_size=$((all_writes * 4))k --output=$WORK/fio &
 fio=$!
 under_way() { [ "$(stat_of q writes)" -gt 50 ]; }
 wait_for 40 under_way || fail "no I/O"
@@ -63,6 +64,7 @@ for _ in 1 2 3 4 5; do
   errno $EBUSY busesrv stop "$INDEX"
   busesrv unquiesce "$INDEX"
   quiesced 0 || fail "$(busesrv info "$INDEX")"
+  [ "$writes" -lt $all_writes ] || break # a slow kernel gets there in between
   more() { [ "$(stat_of q writes)" -gt "$writes" ]; }
   wait_for 20 more || fail "nothing goes on after unquiesce"
 done
