@@ -98,7 +98,8 @@ absl::Status SqliteDatabase::Execute(const char* sql) {
 absl::Status SqliteDatabase::ReserveLog(int64_t bytes) {
   const char* path = sqlite3_filename_wal(sqlite3_db_filename(database_.get(), "main"));
   const Fd log(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!log.valid() || fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, bytes) != 0) {
+  const bool reserved = log.valid() && fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, bytes) == 0;
+  if (!reserved && errno != EOPNOTSUPP) {
     return ErrnoStatus(errno, absl::StrCat("reserve ", bytes, " bytes for ", path));
   }
   return absl::OkStatus();

@@ -56,7 +56,7 @@ class SqliteDatabase {
   SqliteStatement Prepare(const char* sql);
   absl::Status Execute(const char* sql);  // one or more statements without parameters
   // Of a database in WAL mode: its log has at least this room on the file system from now on, as
-  // long as it is open. RESOURCE_EXHAUSTED: there is none.
+  // long as it is open; OK where the file system can't reserve any. RESOURCE_EXHAUSTED: it is full.
   absl::Status ReserveLog(int64_t bytes);
   // All or nothing.
   absl::Status Transaction(const std::function<absl::Status()>& body);

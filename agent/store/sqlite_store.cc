@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -147,9 +148,11 @@ absl::Status Unusable(const std::string& path, absl::string_view problem) {
 void KeepReserve(const std::string& path) {
   const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (fd.valid() && fallocate(fd.get(), 0, 0, kReserveBytes) == 0) return;
+  const bool possible = errno != EOPNOTSUPP;
+  unlink(path.c_str());
+  if (!possible) return;
   SPDLOG_WARN("{}: no room for {} bytes: make some, or the agent may not start again", path,
               kReserveBytes);
-  unlink(path.c_str());
 }
 
 }  // namespace
