@@ -59,6 +59,14 @@ int FindLoop(const std::string& mount_point, int number) {
   return -1;
 }
 
+// Sizes that come with other answers are dropped by the kernel when a write ends meanwhile, and reads
+// above the old size end as I/O errors then. A change of the size, which the driver takes when it is
+// the disk's own, counts always.
+absl::Status SetFileSize(const std::string& file, uint64_t size_bytes) {
+  if (truncate(file.c_str(), static_cast<off_t>(size_bytes)) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, absl::StrCat("set the size of ", file, " to ", size_bytes, " bytes"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Device>> FuseBlockDevice::Create(const std::string& mount_point,
@@ -156,8 +164,9 @@ absl::Status FuseBlockDevice::Resize(uint64_t size_bytes) {
     absl::Status status;
   };
   const auto outcome = std::make_shared<Outcome>();
-  std::thread([outcome, number = number_] {
-    outcome->status = sdk::RefreshLoopSize(number);
+  std::thread([outcome, size_bytes, number = number_, file = BackingFile(mount_point_)] {
+    outcome->status = SetFileSize(file, size_bytes);
+    if (outcome->status.ok()) outcome->status = sdk::RefreshLoopSize(number);
     outcome->done.Notify();
   }).detach();
   if (!outcome->done.WaitForNotificationWithTimeout(kPublishLimit)) {

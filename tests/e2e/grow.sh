@@ -35,6 +35,11 @@ for volume in f m o; do
   fio=$!
   sleep 2
   diskctl volume resize $volume 192MiB
+  # A kernel that has missed the new size fails reads above the old one.
+  for _ in $(seq 20); do
+    dd if="$device" bs=1M skip=100 count=1 iflag=direct status=none of="$WORK/above"
+    [ "$(stat -c %s "$WORK/above")" = 1048576 ] || fail "there is nothing to read above the old size"
+  done
   [ "$(blockdev --getsize64 "$device")" = $((192 << 20)) ] || fail "the disk has $(blockdev --getsize64 "$device") bytes"
   [ "$(driver_pid $volume)" != "$pid" ] || fail "the same process still serves"
   diskctl volume resize $volume 192MiB >/dev/null # the same again
