@@ -113,6 +113,8 @@ cleanup() {
   done 2>/dev/null
   losetup -nl -O NAME,BACK-FILE | awk -v w="$WORK" 'index($2, w) == 1 { print $1 }' | xargs -r -n 1 losetup -d
   mounts_under "$WORK" | sort -r | while read -r mount; do umount -f -l "$mount"; done
+  # RAM disks that the test has not deleted would fill the machine's memory.
+  for volume in "$WORK"/run/volumes/*; do rm -f "/dev/shm/diskd-$(basename "$volume")"; done
   rm -rf "$WORK"
   exit "$rc"
 }

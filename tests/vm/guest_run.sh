@@ -85,15 +85,21 @@ run_test() { # SCRIPT RESULT_DIR
     [ $rc != 0 ] || rc=98
     clear_remains || true
   fi
+  local left
+  left=$(find /dev/shm -maxdepth 1 -name 'diskd-*' -printf '%f (%k KiB) ' -delete)
+  if [ -n "$left" ]; then # the next tests' memory
+    echo "vm: the test has left RAM disks: $left" >>"$result/log"
+    [ $rc != 0 ] || rc=95
+  fi
   echo $rc >"$result/status"
-  echo "vm: $(basename "$script" .sh) $rc $(cut -d' ' -f1 /proc/uptime)"
+  echo "vm: $(basename "$script" .sh) $rc $(cut -d' ' -f1 /proc/uptime) $(df --output=used /dev/shm | tail -1) KiB of /dev/shm"
 }
 
 # On a busy machine emulation is now and then too slow for any time limit, so a test that failed
 # gets a second try; not one that left something in the kernel log, a module that does not unload,
 # or a process that can't be killed.
 failed_by_itself() { # RESULT_DIR
-  case $(cat "$1/status") in 0 | 77 | 96 | 98 | 99) return 1 ;; esac
+  case $(cat "$1/status") in 0 | 77 | 95 | 96 | 98 | 99) return 1 ;; esac
   [ -z "$hung" ] && [ ! -s "$1/trouble" ]
 }
 
