@@ -297,6 +297,7 @@ bool buse_order_enter(struct buse_queue *q, u32 tag_nr)
 	struct buse_order *o = q->dev->order;
 	struct buse_tag *tag = &q->tags[tag_nr];
 	struct buse_extent *x = &q->extents[tag_nr];
+	bool held;
 
 	if (req_op(tag->rq) == REQ_OP_FLUSH) {
 		x->kind = BUSE_EXTENT_NONE;
@@ -309,9 +310,11 @@ bool buse_order_enter(struct buse_queue *q, u32 tag_nr)
 	x->sequence = atomic64_inc_return(&q->dev->sequence);
 	buse_meet_all(o, x, NULL);
 	buse_extent_insert(o, x);
+	/* Who brings it to nothing from now on releases the request. */
+	held = atomic_read(&x->blockers);
 	buse_order_unlock(o, x);
 	tag->sequence = x->sequence;
-	if (likely(!atomic_read(&x->blockers)))
+	if (likely(!held))
 		return false;
 	q->held++;
 	return true;

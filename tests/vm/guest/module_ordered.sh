@@ -56,6 +56,11 @@ echo "requests=$(seen requests) hazards=$(seen hazards) held=$(held) most_in_han
 [ "$(held)" -gt 10 ] || fail "nothing was held"
 [ "$(seen requests)" -gt 200 ] || fail "only $(seen requests) requests"
 [ $discards -ge 1 ] || fail "no discard came through"
+for counter in redelivered stale; do # nobody died: each was delivered once
+  [ "$(tr ' ' + <"/sys/block/buse$INDEX/buse/$counter" | bc)" = 0 ] || fail "$counter requests"
+done
+timeout $((30 * TIME_SCALE)) "$DISKD_BIN_DIR/../test/busesrv" quiesce "$INDEX" 20000 || fail "quiesce: $?"
+busesrv unquiesce "$INDEX"
 
 step "what does not overlap is not held"
 before=$(held)
