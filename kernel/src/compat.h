@@ -32,10 +32,14 @@ static inline struct class *buse_class_create(const char *name)
 #endif
 }
 
-/* No elevator: the server sees requests as they come; it can be set later. */
+/*
+ * No elevator: the server sees requests as they come; it can be set later.
+ * Stacking: a CPU that goes offline does not wait for our requests, which wait
+ * for a server that may wait for that CPU, is frozen, or not there.
+ */
 static inline unsigned int buse_tag_set_flags(void)
 {
-	unsigned int flags = 0;
+	unsigned int flags = BLK_MQ_F_STACKING;
 
 #ifdef HAVE_BLK_MQ_F_SHOULD_MERGE
 	flags |= BLK_MQ_F_SHOULD_MERGE;

@@ -13,6 +13,19 @@ sleep 2
 kill -0 $writer || fail "a write ended without a server"
 serve "$INDEX" file=$WORK/p.data stats=$WORK/p.stats
 wait $writer || fail "the waiting write failed"
+step "a CPU goes while the requests it made have no server"
+kill_server
+taskset -c 1 dd if=/dev/zero of="$DEV" bs=4k count=8 oflag=direct status=none &
+writer=$!
+sleep 1
+kill -0 $writer || fail "a write ended without a server"
+cpu=/sys/devices/system/cpu/cpu1/online
+echo 0 >$cpu &
+offline=$!
+wait_for 30 eval "! kill -0 $offline" || fail "the CPU waits for the server"
+serve "$INDEX" file=$WORK/p.data stats=$WORK/p.stats
+wait $writer || fail "the waiting write failed"
+echo 1 >$cpu
 step "mounted, dead server, forced stop"
 mkfs.ext4 -q "$DEV"
 mount "$DEV" $WORK/mnt
