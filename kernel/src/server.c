@@ -104,7 +104,8 @@ static noinline long buse_attach(struct buse_file *file, void __user *argp)
 	a.data_offset = dev->data_offset;
 	if (!copy_to_user(argp, &a, sizeof(a)))
 		return 0;
-	/* The caller cannot know what it serves. */
+	/* The caller cannot know what it serves; another thread may have mapped it. */
+	buse_mapping_revoke(file);
 	buse_file_detach(file);
 	return -EFAULT;
 }
@@ -235,8 +236,9 @@ static long buse_enter(struct buse_file *file, u64 arg)
 		buse_fault_delay_now(file->dev, READ_ONCE(lane->header->cq_tail) -
 						READ_ONCE(lane->cq_head));
 	drained = buse_lane_drain(lane);
-	if (unlikely(drained < 0 || READ_ONCE(lane->published) - head >
-				    file->dev->ring_entries))
+	/* Of several threads one may come late, with a head that is long behind. */
+	if (unlikely(drained < 0 ||
+		     (s32)(READ_ONCE(lane->published) - head) < 0))
 		return buse_break(file);
 	WRITE_ONCE(file->head, head);
 

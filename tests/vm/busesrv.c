@@ -29,6 +29,7 @@
  *   busesrv stats PATH                                  prints the counters
  *   busesrv many COUNT     makes, serves and starts so many disks
  *   busesrv zeroed INDEX   checks that a server gets zeroed memory
+ *   busesrv heads INDEX    checks which heads ENTER takes
  *   busesrv untouched DISK checks that a failing read leaves the reader's buffer alone
  *
  * Exit codes: 0; 1 usage; otherwise the errno of the failed call.
@@ -190,6 +191,8 @@ int main(int argc, char** argv) {
     serve_many(index);
   else if (!strcmp(verb, "zeroed") && argc == 3)
     get_info(index), check_zeroed(index);
+  else if (!strcmp(verb, "heads") && argc == 3)
+    get_info(index), check_heads(index);
   else if (!strcmp(verb, "untouched") && argc == 3)
     check_untouched(argv[2]);
   else if (!strcmp(verb, "stats") && argc == 3)

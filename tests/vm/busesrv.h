@@ -32,6 +32,7 @@ void show_counters(const char* path);
 int serve_rings(struct lane* lane);  // until ENTER fails; returns its errno
 // busesrv_probe.c
 void check_zeroed(uint32_t device);
+void check_heads(uint32_t device);
 void check_untouched(const char* path);
 void serve_many(unsigned count);
 // busesrv_cache.c: one disk a process. A write is first made in the memory of cache_open(), then

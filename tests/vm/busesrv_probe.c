@@ -31,6 +31,18 @@ void check_zeroed(uint32_t device) {
   }
 }
 
+// Threads that share a lane come to ENTER late: a head long behind is no fault, one ahead is.
+void check_heads(uint32_t device) {
+  struct lane l;
+  open_lane(&l, device);
+  attach_lane(&l, 0, 0, 0);
+  const uint32_t behind = 0u - 10 * l.attach.ring_entries;  // nothing was published yet
+  if (ioctl(l.fd, BUSE_SRV_ENTER, behind | (uint64_t)BUSE_ENTER_NOWAIT)) die("ENTER, late");
+  if (!ioctl(l.fd, BUSE_SRV_ENTER, 1 | (uint64_t)BUSE_ENTER_NOWAIT) || errno != EPROTO)
+    fail("a head that was never published is taken");
+  close(l.fd);
+}
+
 // A failed read leaves the reader's buffer alone.
 void check_untouched(const char* path) {
   enum { kBytes = 65536, kPattern = 0xa5 };
