@@ -176,7 +176,8 @@ static __always_inline blk_status_t buse_accept(struct buse_queue *q,
 
 /*
  * With several lanes: publishes on all, and wakes those that got something; if
- * there are pending requests, one server more to fetch them.
+ * there are pending requests, the others too to fetch them. Not just one: a
+ * server that is busy looks like one that sleeps.
  */
 static noinline void buse_flush_lanes(struct buse_queue *q)
 	__releases(&q->lock)
@@ -200,7 +201,6 @@ static noinline void buse_flush_lanes(struct buse_queue *q)
 
 		if (got & BIT(lane->index) || waits)
 			buse_lane_kick(lane);
-		fetch &= !waits;
 	}
 }
 

@@ -21,6 +21,24 @@ errno $EINVAL busesrv serve "$INDEX" lane=3
 remove "$INDEX"
 wait "$SERVER" || fail "server: $(cat $WORK/server.err)"
 
+step "a thread that comes late"
+INDEX=$(busesrv create h $((1 << 20)) queue_depth=4)
+busesrv heads "$INDEX"
+busesrv destroy "$INDEX"
+
+step "two processes, one hangs: the other serves what was given to nobody yet"
+disk b $((64 << 20)) nr_queues=1 servers_per_queue=2 -- lane=0
+busy=$SERVER
+serve "$INDEX" file=$WORK/b.data stats=$WORK/b.stats lane=1
+kill -STOP "$busy"
+for _ in 1 2 3 4; do # more than is copied for a server at once
+  timeout $((20 * TIME_SCALE)) dd if=/dev/zero of="$DEV" bs=64k count=1 oflag=direct status=none ||
+    fail "a write waited for the server that hangs"
+done
+kill -CONT "$busy"
+remove "$INDEX"
+wait "$busy" "$SERVER" || fail "server: $(cat $WORK/server.err)"
+
 step "three processes, killed one after another"
 disk p $((64 << 20)) nr_queues=1 servers_per_queue=3 -- lane=0 delay_us=1000
 pids=("$SERVER")
