@@ -194,7 +194,8 @@ static __always_inline void buse_end_batch(struct buse_lane *lane, bool idle,
 					   unsigned int cpu,
 					   struct io_comp_batch *iob)
 {
-	if (idle && cpu != raw_smp_processor_id() &&
+	/* The bios of a client that polls must not end in an interrupt. */
+	if (idle && !lane->queue->polled && cpu != raw_smp_processor_id() &&
 	    buse_end_away(lane, cpu, iob))
 		return;
 	buse_end_begin(lane->queue);
