@@ -95,11 +95,9 @@ void buse_device_parked(struct buse_device *dev)
 
 	if (!READ_ONCE(dev->disk) || READ_ONCE(dev->dying))
 		return;
-	if (limit_ms == BUSE_PARK_FAIL_FAST)
+	/* The work alone knows when to look next: other queues may be due before. */
+	if (limit_ms != BUSE_PARK_FOR_EVER)
 		mod_delayed_work(buse_wq, &dev->park_work, 0);
-	else if (limit_ms != BUSE_PARK_FOR_EVER)
-		queue_delayed_work(buse_wq, &dev->park_work,
-				   msecs_to_jiffies(limit_ms));
 }
 
 /* Without dev->mutex: it may release what a STOP waits for. */
