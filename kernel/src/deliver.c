@@ -125,6 +125,9 @@ static void buse_deliver_finish(struct buse_lane *lane, const u16 *batch, u32 n,
 		buse_queue_idle(q);
 	buse_lane_publish(lane);
 	spin_unlock(&q->lock);
+	/* Another thread of the server that delivers. */
+	if (unlikely(wq_has_sleeper(&lane->wait)))
+		buse_lane_kick(lane);
 }
 
 void buse_lane_deliver_pending(struct buse_lane *lane, bool may_sleep)
