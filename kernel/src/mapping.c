@@ -10,6 +10,7 @@
  */
 #include <linux/backing-dev.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/vmalloc.h>
 
 #include "compat.h"
@@ -58,11 +59,14 @@ static vm_fault_t buse_vm_fault(struct vm_fault *vmf)
 {
 	struct buse_file *file = vmf->vma->vm_private_data;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
+	/* A take-over waits for us: we must not wait for this very disk. */
+	unsigned int noio = memalloc_noio_save();
 
 	down_read(&file->map_lock);
 	if (!file->revoked)
 		ret = buse_fault_around(vmf, file->lane->queue->map);
 	up_read(&file->map_lock);
+	memalloc_noio_restore(noio);
 	return ret;
 }
 
