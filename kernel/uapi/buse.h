@@ -67,7 +67,7 @@ struct buse_params {
 	__u32 servers_per_queue;	/* (*) 1: lanes, see struct buse_attach */
 	__u32 nr_poll_queues;		/* of nr_queues, the last ones: polled */
 	__u32 max_discard_segments;	/* (*) above 1: BUSE_REQ_RANGES is understood */
-	__u32 chunk_bytes;		/* 0: none; no request crosses a multiple of it */
+	__u32 chunk_bytes;		/* 0: none; no read or write crosses a multiple of it */
 	__u32 reserved[2];
 };
 
