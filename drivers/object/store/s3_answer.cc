@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -35,8 +36,14 @@ absl::StatusCode CodeOf400(absl::string_view code) {
       code == "InvalidDigest") {
     return absl::StatusCode::kDataLoss;
   }
-  if (code == "ExpiredToken" || code == "InvalidToken" || code == "TokenRefreshRequired") {
+  if (code == "ExpiredToken" || code == "InvalidToken" || code == "TokenRefreshRequired" ||
+      absl::StartsWith(code, "KMS.")) {
     return absl::StatusCode::kPermissionDenied;
+  }
+  // Quotas of Minio and of OpenStack Swift; our objects are far below any store's limit.
+  if (code == "XMinioAdminBucketQuotaExceeded" || code == "QuotaExceeded" ||
+      code == "EntityTooLarge") {
+    return absl::StatusCode::kResourceExhausted;
   }
   if (code.empty() || code == "RequestTimeout" || code == "SlowDown") {
     return absl::StatusCode::kUnavailable;
