@@ -100,15 +100,16 @@ class File : public CredentialSource {
   absl::StatusOr<Credentials> Get() override {
     absl::MutexLock lock(&mutex_);
     if (cached_.has_value() && !refused_) return *cached_;
-    const absl::StatusOr<std::string> text = ReadBounded(path_);
-    if (absl::IsPermissionDenied(text.status()) && cached_.has_value()) {
-      SPDLOG_WARN("credentials file {}: user {} may not read it again; using the keys of the start",
-                  path_, geteuid());
-      refused_ = false;
-      return *cached_;
+    absl::StatusOr<Credentials> read = Read();
+    if (read.ok()) {
+      cached_ = *std::move(read);
+    } else if (cached_.has_value()) {
+      // One object that is refused must not cost the others their keys.
+      SPDLOG_WARN("user {} can't read the keys again, using those read before: {}", geteuid(),
+                  std::string(read.status().message()));
+    } else {
+      return read.status();
     }
-    RETURN_IF_ERROR(text.status());
-    ASSIGN_OR_RETURN(cached_, ParseCredentials(*text, profile_, path_));
     refused_ = false;
     return *cached_;
   }
@@ -119,6 +120,11 @@ class File : public CredentialSource {
   }
 
  private:
+  absl::StatusOr<Credentials> Read() const {
+    ASSIGN_OR_RETURN(const std::string text, ReadBounded(path_));
+    return ParseCredentials(text, profile_, path_);
+  }
+
   const std::string path_;
   const std::string profile_;
   absl::Mutex mutex_;

@@ -3,6 +3,9 @@
 // Signing, endpoints, credentials, and the parsing of what a server sends.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +17,7 @@
 #include "drivers/object/store/sigv4.h"
 #include "drivers/object/store/testing/http_server.h"
 #include "drivers/object/store/testing/s3_fault.h"
+#include "drivers/object/store/testing/scratch_dir.h"
 
 namespace diskd::object {
 namespace {
@@ -128,6 +132,25 @@ TEST(Credentials, File_ProfilesCommentsAndErrors) {
   EXPECT_FALSE(FileCredentials("/no/such/file")->Get().ok());
 }
 
+TEST(Credentials, FileThatIsGoneLater_LeavesTheKeysReadBefore) {
+  const ScratchDir dir;
+  const std::string path = dir.path() + "/keys";
+  std::ofstream(path) << "aws_access_key_id=A\naws_secret_access_key=S\n";
+  const auto keys = FileCredentials(path);
+  ASSERT_TRUE(keys->Get().ok());
+  for (const char* half : {"aws_access_key_id=B\n", ""}) {
+    std::ofstream(path) << half;
+    if (*half == '\0') unlink(path.c_str());
+    keys->Refresh();
+    const auto again = keys->Get();
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->access_key, "A");
+  }
+  std::ofstream(path) << "aws_access_key_id=B\naws_secret_access_key=S\n";
+  keys->Refresh();
+  EXPECT_EQ(keys->Get()->access_key, "B");
+}
+
 constexpr char kList[] =
     "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
     "<IsTruncated>true</IsTruncated><EncodingType>url</EncodingType>"
@@ -219,6 +242,14 @@ TEST(S3Answer, Redirects_OnlyAPermanentOneIsADefect) {
       Answered(301, "PermanentRedirect", {{"x-amz-bucket-region", "eu-west-1"}});
   EXPECT_TRUE(absl::IsInvalidArgument(moved)) << moved;
   EXPECT_THAT(std::string(moved.message()), HasSubstr("in region eu-west-1"));
+}
+
+TEST(S3Answer, WhatAnOperatorCanPutRight_IsNoDefectOfTheRequest) {
+  for (const char* quota : {"XMinioAdminBucketQuotaExceeded", "EntityTooLarge", "QuotaExceeded"}) {
+    EXPECT_TRUE(absl::IsResourceExhausted(Answered(400, quota))) << quota;
+  }
+  EXPECT_TRUE(absl::IsPermissionDenied(Answered(400, "KMS.DisabledException")));
+  EXPECT_TRUE(absl::IsInvalidArgument(Answered(400, "InvalidRequest")));
 }
 
 TEST(S3Answer, StatusesThatNeedNoCode_KeepTheirMeaning) {
