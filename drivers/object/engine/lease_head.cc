@@ -114,7 +114,7 @@ Task<absl::StatusOr<Etag>> LeaseStore::ReplaceOwn(Lane lane,
   }
   // Without conditions, an earlier one that is still under way would come back over this one.
   if (unanswered_head_.has_value() && unanswered_head_->body != *body) {
-    const absl::Duration landed = unanswered_head_->sent + clock_.Landed();
+    const absl::Duration landed = unanswered_head_->ended + clock_.Landed();
     if (options_.sabotage != Sabotage::kHeadsOverlap && landed > scheduler_->Now()) {
       co_await Sleep(scheduler_, landed - scheduler_->Now());
     }
@@ -122,9 +122,8 @@ Task<absl::StatusOr<Etag>> LeaseStore::ReplaceOwn(Lane lane,
   }
   absl::Status may = CheckCall();
   if (!may.ok()) co_return may;
-  const absl::Duration sent = scheduler_->Now();
   const absl::StatusOr<Etag> put = co_await Write(lane, OwnedHeadName(volume, owner), body);
-  if (MayLand(put.status())) unanswered_head_ = Unanswered{*body, sent};
+  if (MayLand(put.status())) unanswered_head_ = Unanswered{*body, scheduler_->Now()};
   may = CheckAnswer();
   if (!may.ok()) co_return may;
   if (!put.ok()) co_return put;

@@ -71,9 +71,9 @@ absl::Status LeaseStore::CheckAnswer() {
   return options_.sabotage == Sabotage::kLateAnswer ? absl::OkStatus() : CheckCall();
 }
 
-void LeaseStore::NoteWritten(const absl::Status& status, absl::Duration sent) {
+void LeaseStore::NoteWritten(const absl::Status& status) {
   --writes_under_way_;
-  if (MayLand(status)) last_unanswered_ = std::max(last_unanswered_, sent);
+  if (MayLand(status)) last_unanswered_ = scheduler_->Now();
 }
 
 absl::Duration LeaseStore::MaySendUntil() const {
@@ -89,22 +89,20 @@ Task<absl::StatusOr<Etag>> LeaseStore::WriteUntil(absl::Duration until, Lane lan
                                                   std::shared_ptr<const std::string> body) {
   if (options_.gate != nullptr) options_.gate->OpenUntil(until);
   Completion<absl::StatusOr<Etag>> done;
-  const absl::Duration sent = scheduler_->Now();
   ++writes_under_way_;
   store_->Put(lane, name, std::move(body), PutCondition::None(), done.Callback());
   absl::StatusOr<Etag> result = co_await done;
-  NoteWritten(result.status(), sent);
+  NoteWritten(result.status());
   co_return result;
 }
 
 Task<absl::Status> LeaseStore::Remove(Lane lane, std::string name) {
   if (options_.gate != nullptr) options_.gate->OpenUntil(MaySendUntil());
   Completion<absl::Status> done;
-  const absl::Duration sent = scheduler_->Now();
   ++writes_under_way_;
   store_->Delete(lane, name, done.Callback());
   absl::Status status = co_await done;
-  NoteWritten(status, sent);
+  NoteWritten(status);
   co_return status;
 }
 

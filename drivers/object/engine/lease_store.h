@@ -63,10 +63,11 @@ class LeaseStore final : public Store {
     Claim claim;
     std::optional<Beat> beat;  // none was written yet
   };
-  // A HEAD that the store may still get.
+  // A HEAD that the store may still get. An attempt can wait for others, and take its time, before
+  // it sends what matters: only its end says that nothing is sent any more.
   struct Unanswered {
     std::string body;
-    absl::Duration sent;
+    absl::Duration ended;
   };
 
   // lease_store.cc
@@ -82,7 +83,7 @@ class LeaseStore final : public Store {
                                         std::shared_ptr<const std::string> body);
   absl::Duration MaySendUntil() const;
   Task<absl::Status> Remove(Lane lane, std::string name);
-  void NoteWritten(const absl::Status& status, absl::Duration sent);
+  void NoteWritten(const absl::Status& status);
   // The store may apply a write that ended so later.
   static bool MayLand(const absl::Status& status);
   // MayAct(), and the end if it says so.
@@ -140,7 +141,7 @@ class LeaseStore final : public Store {
   absl::Status ended_;
   std::optional<Unanswered> unanswered_head_;
   int writes_under_way_ = 0;
-  absl::Duration last_unanswered_ = -absl::InfiniteDuration();  // when a write was sent
+  absl::Duration last_unanswered_ = -absl::InfiniteDuration();  // when a write ended so
   uint64_t beating_ = 0;                                        // +1 whenever beats begin or stop
   uint64_t beats_ = 0;
   TaskSet tasks_;  // last: its tasks use everything above

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "drivers/object/sim/node.h"
 #include "drivers/object/sim/wait.h"
 #include "gmock/gmock.h"
@@ -197,6 +198,36 @@ TEST_F(LeaseTest, WhatNeedsAForeignHead_IsRefusedWithTheReason) {
       Wait([&](auto done) { process.volumes().DeleteSnapshot(Id(1), *id, done); });
   EXPECT_TRUE(absl::IsUnimplemented(deleted)) << deleted;
   EXPECT_THAT(std::string(deleted.message()), HasSubstr("fencing=lease"));
+}
+
+// An attempt is sent long after it was asked for, when others are before it.
+TEST_F(LeaseTest, Head_AfterOneThatWaitedToBeSent_IsNotReplacedByIt) {
+  auto node = NewNode();
+  ASSERT_TRUE(Open(*node).ok());
+  const absl::Duration late = absl::Seconds(29);  // of 30
+  bool delayed = false;
+  store_.put_fault = [&](const std::string& name) -> std::optional<SimStore::PutFault> {
+    if (delayed || !absl::EndsWith(name, "/head")) return std::nullopt;
+    delayed = true;
+    return SimStore::PutFault{.queued = absl::Seconds(45), .late = late};
+  };
+  for (const char* name : {"a", "b"}) {
+    ASSERT_TRUE(Wait([&](auto done) {
+                  node->engine().CreateSnapshot(
+                      name, [done](const absl::StatusOr<uint64_t>& id) { done(id.status()); });
+                }).ok());
+  }
+  ASSERT_TRUE(delayed);
+  Pass(late);
+  Operator process(&scheduler_, &store_, Leased());
+  size_t snapshots = 0;
+  ASSERT_TRUE(Wait([&](auto done) {
+                process.volumes().Load(Id(1), [&snapshots, done](const absl::StatusOr<Head>& head) {
+                  if (head.ok()) snapshots = head->snapshots.size();
+                  done(head.status());
+                });
+              }).ok());
+  EXPECT_EQ(snapshots, 2);
 }
 
 TEST_F(LeaseTest, Delete_OfAnIdleVolume_LeavesNothing) {

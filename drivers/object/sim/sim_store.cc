@@ -55,6 +55,12 @@ void SimStore::Put(Lane, const std::string& name, std::shared_ptr<const std::str
                    PutCondition condition, PutDone done) {
   ++requests.puts;
   requests.put_bytes += body->size();
+  if (const auto fault = put_fault ? put_fault(name) : std::nullopt; fault.has_value()) {
+    scheduler_->After(fault->queued, [done] { done(absl::DeadlineExceededError("late")); });
+    scheduler_->After(fault->queued + fault->late,
+                      [=, this] { (void)Apply(name, body, condition); });
+    return;
+  }
   scheduler_->After(Latency(), [=, this] {
     absl::StatusOr<Etag> reply = Etag();
     if (const absl::Status out = Out(); !out.ok()) {

@@ -6,7 +6,9 @@
 #ifndef DISKD_DRIVERS_OBJECT_SIM_SIM_STORE_H_
 #define DISKD_DRIVERS_OBJECT_SIM_SIM_STORE_H_
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -67,6 +69,13 @@ class SimStore final : public Store {
     absl::Duration delay;
   };
   std::map<std::string, ObjectFault> object_faults;
+  // A PUT that waits in its process before it is sent, and that the store applies so much later
+  // than it was sent, without an answer.
+  struct PutFault {
+    absl::Duration queued;
+    absl::Duration late;
+  };
+  std::function<std::optional<PutFault>(const std::string& name)> put_fault;
   // Until then every request fails: with UNAVAILABLE, or PERMISSION_DENIED.
   void Outage(absl::Duration length, bool refused) {
     out_until_ = scheduler_->Now() + length;
