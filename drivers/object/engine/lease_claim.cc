@@ -40,7 +40,7 @@ Task<absl::StatusOr<GetResult>> LeaseStore::Read(Lane lane, std::string name) {
 
 Task<absl::StatusOr<GetResult>> LeaseStore::ReadHead(Uuid volume, Owner owner) {
   for (int attempt = 1;; ++attempt) {
-    absl::StatusOr<GetResult> got = co_await Read(Lane::kRead, OwnedHeadName(volume, owner));
+    absl::StatusOr<GetResult> got = co_await Read(Lane::kLease, OwnedHeadName(volume, owner));
     if (got.ok() || absl::IsNotFound(got.status()) || attempt == kClaimTries) co_return got;
     co_await Sleep(scheduler_, PauseAfter(attempt));
   }
@@ -49,7 +49,7 @@ Task<absl::StatusOr<GetResult>> LeaseStore::ReadHead(Uuid volume, Owner owner) {
 Task<absl::StatusOr<Claim>> LeaseStore::ReadClaim(Uuid volume) {
   absl::Status problem;
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
-    const absl::StatusOr<GetResult> got = co_await Read(Lane::kRead, ClaimName(volume));
+    const absl::StatusOr<GetResult> got = co_await Read(Lane::kLease, ClaimName(volume));
     if (!got.ok()) co_return got.status();
     absl::StatusOr<Claim> claim = ParseClaim(got->body);
     if (claim.ok() && claim->volume != volume) claim = absl::DataLossError("is another volume's");
@@ -63,7 +63,7 @@ Task<absl::StatusOr<std::optional<Beat>>> LeaseStore::ReadBeat(Uuid volume, Owne
   const std::string name = BeatName(volume, owner);
   absl::Status problem;
   for (int attempt = 0; attempt < kCorruptTries; ++attempt) {
-    const absl::StatusOr<GetResult> got = co_await Read(Lane::kRead, name);
+    const absl::StatusOr<GetResult> got = co_await Read(Lane::kLease, name);
     if (absl::IsNotFound(got.status())) co_return std::optional<Beat>();
     if (!got.ok()) co_return got.status();
     absl::StatusOr<Beat> beat = ParseBeat(got->body);
@@ -205,7 +205,7 @@ Task<absl::StatusOr<bool>> LeaseStore::StoreClaim(Claim before, Claim claim) {
     if (!there.ok()) {
       problem = there.status();
     } else if (scheduler_->Now() - began <= clock_.ClaimWithin()) {
-      problem = (co_await WriteUntil(began + clock_.ClaimWithin(), Lane::kRead,
+      problem = (co_await WriteUntil(began + clock_.ClaimWithin(), Lane::kLease,
                                      ClaimName(claim.volume), body))
                     .status();
       if (problem.ok()) co_return true;
@@ -287,7 +287,7 @@ Task<void> LeaseStore::KeepBeating(Uuid volume, Owner owner, uint64_t turn) {
 Task<absl::Status> LeaseStore::SendBeat(Uuid volume, Owner owner, bool released) {
   const Beat beat{volume, owner, released, ++beats_};
   const absl::StatusOr<Etag> sent = co_await Write(
-      Lane::kRead, BeatName(volume, owner), std::make_shared<const std::string>(EncodeBeat(beat)));
+      Lane::kLease, BeatName(volume, owner), std::make_shared<const std::string>(EncodeBeat(beat)));
   co_return sent.status();
 }
 

@@ -52,8 +52,9 @@ namespace diskd::object {
 inline constexpr char kRetryAfterPayload[] = "diskd.object/retry-after-ms";
 
 // What a call is for. Implementations give each lane connections of its own, so that a guest's read
-// never waits behind uploads or garbage collection.
-enum class Lane : uint8_t { kRead, kUpload, kCollect };
+// never waits behind uploads or garbage collection; nor what keeps a lease behind reads that hang.
+enum class Lane : uint8_t { kRead, kUpload, kCollect, kLease };
+inline constexpr int kLanes = 4;
 
 // Opaque, not empty, and different for different content of one name, forever: HEADs differ in
 // each generation, so an implementation may hash the content. Compared for equality only.

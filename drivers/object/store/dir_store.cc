@@ -28,7 +28,6 @@
 namespace diskd::object {
 namespace {
 
-constexpr int kLanes = 3;
 constexpr char kMarker[] = "diskd-store";
 constexpr char kLock[] = "lock";
 constexpr char kObjects[] = "objects";
@@ -80,7 +79,8 @@ class DirStore : public Store {
         objects_(std::move(objects)),
         temporary_(std::move(temporary)),
         lanes_{LaneThreads("read", kDirReadThreads), LaneThreads("upload", kDirUploadThreads),
-               LaneThreads("collect", kDirCollectThreads)} {}
+               LaneThreads("collect", kDirCollectThreads), LaneThreads("lease", kDirLeaseThreads)} {
+  }
 
   void Put(Lane lane, const std::string& name, std::shared_ptr<const std::string> body,
            PutCondition condition, PutDone done) override {

@@ -30,6 +30,7 @@ namespace diskd::object {
 inline constexpr int kDirReadThreads = 8;
 inline constexpr int kDirUploadThreads = 3;
 inline constexpr int kDirCollectThreads = 2;
+inline constexpr int kDirLeaseThreads = 1;
 inline constexpr absl::Duration kDirLockTimeout = absl::Seconds(10);
 inline constexpr size_t kDirPageNames = 8192;  // of one List
 

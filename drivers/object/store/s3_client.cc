@@ -30,7 +30,7 @@ S3Client::S3Client(const S3Options& options, S3Endpoint endpoint, const std::str
                           .gate = options.gate});
   };
   lanes_ = {lane("read", options.reads_in_flight), lane("upload", options.uploads_in_flight),
-            lane("collect", options.collects_in_flight)};
+            lane("collect", options.collects_in_flight), lane("lease", kLeasesInFlight)};
 }
 
 absl::StatusOr<HttpRequest> S3Client::Sign(const S3Request& request, Credentials* used) {

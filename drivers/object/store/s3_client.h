@@ -63,8 +63,6 @@ class S3Client {
   // What the server refused can be cured: worth one more attempt.
   bool Renew(const HttpAnswer& answer, const Credentials& used);
 
-  static constexpr int kLanes = 3;
-
   const S3Endpoint endpoint_;
   const std::string region_;
   const std::unique_ptr<CredentialSource> credentials_;

@@ -19,6 +19,7 @@ namespace diskd::object {
 inline constexpr int kReadsInFlight = 32;
 inline constexpr int kUploadsInFlight = 8;
 inline constexpr int kCollectsInFlight = 4;
+inline constexpr int kLeasesInFlight = 2;
 
 struct S3Options {
   std::string bucket;
