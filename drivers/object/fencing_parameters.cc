@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/fencing_parameters.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,12 +11,16 @@
 #include "absl/time/time.h"
 #include "drivers/object/engine/lease_clock.h"
 #include "drivers/object/parameters.h"
+#include "drivers/object/store/http_client.h"
 
 namespace diskd::object {
 namespace {
 
 // What an open may take besides its waits for a lease.
 constexpr absl::Duration kOpenMargin = absl::Minutes(15);
+
+// The rest is the store's and the network's.
+constexpr int kSilencesInLate = 3;
 
 }  // namespace
 
@@ -43,6 +48,11 @@ absl::Status ParseFencing(const sdk::VolumeConfig& config, Options& options) {
   options.fencing = Fencing::kLease;
   options.gate = std::make_shared<SendGate>();
   return absl::OkStatus();
+}
+
+absl::Duration StoreSilence(const Options& options) {
+  if (options.fencing != Fencing::kLease) return kIdleTimeout;
+  return std::min(kIdleTimeout, absl::Milliseconds(options.lease.late_ms) / kSilencesInLate);
 }
 
 absl::Duration LongestLeaseWait(const Options& options) {

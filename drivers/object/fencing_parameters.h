@@ -14,6 +14,10 @@ namespace diskd::object {
 // `fencing`, `lease`, `gate`: the store has to be given that gate. INVALID_ARGUMENT.
 absl::Status ParseFencing(const sdk::VolumeConfig& config, Options& options);
 
+// How long a request may be without a sign of life. With a lease a part of the time in which one
+// may land late: until then the kernel repeats what was not confirmed.
+absl::Duration StoreSilence(const Options& options);
+
 // What an open may take where it may have to wait for leases, and its waits alone; zero: there are
 // none.
 absl::Duration ExpectedOpening(const Options& options);

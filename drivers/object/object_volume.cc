@@ -243,6 +243,7 @@ absl::StatusOr<ObjectVolume> ParseAllButKey(const sdk::VolumeConfig& config) {
   }
   RETURN_IF_ERROR(ParseFencing(config, volume.options));
   volume.store.gate = volume.options.gate;
+  volume.store.idle_timeout = StoreSilence(volume.options);
   const std::string existing = Parameter(config, "existing");
   volume.use_existing = existing == "use";
   if (!existing.empty() && existing != "use" && existing != "refuse") {

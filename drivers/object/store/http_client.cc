@@ -2,8 +2,13 @@
 #include "drivers/object/store/http_client.h"
 
 #include <curl/curl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <mutex>
@@ -39,7 +44,8 @@ class HttpClient::Transfer {
         request_(std::move(request)),
         done_(std::move(done)),
         options_(options),
-        deadline_(options.clock() + options.attempt_timeout),
+        attempt_limit_(options.attempt_timeout + TimeFor(request_)),
+        deadline_(options.clock() + attempt_limit_),
         idle_deadline_(options.clock() + options.connect_timeout + options.idle_timeout) {
     SetUp();
   }
@@ -50,6 +56,20 @@ class HttpClient::Transfer {
   }
 
   CURL* easy() const { return easy_; }
+  // What libcurl has passed to the kernel goes out long after on a slow connection. True: it does,
+  // since the last time that this was asked.
+  bool StillSending() {
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    int queued = 0;
+    if (options_.clock() >= deadline_ ||
+        curl_easy_getinfo(easy_, CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK ||
+        socket == CURL_SOCKET_BAD || ioctl(socket, SIOCOUTQ, &queued) != 0 || queued == queued_) {
+      return false;
+    }
+    queued_ = queued;
+    Touch();
+    return true;
+  }
   // By the client's clock.
   absl::Duration deadline() const { return std::min(deadline_, idle_deadline_); }
 
@@ -59,13 +79,18 @@ class HttpClient::Transfer {
     return absl::DeadlineExceededError(absl::StrCat(
         Name(),
         deadline_ < idle_deadline_ ? ": not finished within " : ": nothing came or went for ",
-        absl::FormatDuration(deadline_ < idle_deadline_ ? options_.attempt_timeout
-                                                        : options_.idle_timeout)));
+        absl::FormatDuration(deadline_ < idle_deadline_ ? attempt_limit_ : options_.idle_timeout)));
   }
 
  private:
   std::string Name() const { return absl::StrCat(request_.method, " ", request_.url); }
   void Touch() { idle_deadline_ = options_.clock() + options_.idle_timeout; }
+
+  // A slow connection shared by many volumes would otherwise cut every body off, again and again.
+  static absl::Duration TimeFor(const HttpRequest& request) {
+    const size_t body = request.body == nullptr ? 0 : request.body->size();
+    return absl::Seconds(std::max(body, request.answer_bytes_max) / kLeastBytesPerSecond);
+  }
 
   void SetUp() {
     const auto set = [this](CURLoption option, auto value) {
@@ -86,6 +111,13 @@ class HttpClient::Transfer {
             std::clamp(request_.answer_bytes_max, kReceiveBufferBytesMin, kReceiveBufferBytesMax)));
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<int64_t>(
                                        1, absl::ToInt64Milliseconds(options_.connect_timeout))));
+    // A resolver that gets no answer would hold up all transfers while its thread is waited for.
+    set(CURLOPT_QUICK_EXIT, 1L);
+    set(CURLOPT_SOCKOPTFUNCTION, &OnSocket);
+    set(CURLOPT_SOCKOPTDATA, this);
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, &OnProgress);
+    set(CURLOPT_XFERINFODATA, this);
     set(CURLOPT_ERRORBUFFER, error_);
     if (!options_.ca_pem.empty()) {
       const curl_blob pem{const_cast<char*>(options_.ca_pem.data()), options_.ca_pem.size(),
@@ -168,6 +200,27 @@ class HttpClient::Transfer {
                                                         : CURL_PREREQFUNC_OK;
   }
 
+  // What the kernel has of a request that was given up, or of a process that has died, is thrown
+  // away with the connection; it would be sent for minutes otherwise, and a PUT that nobody waits
+  // for any more would land (docs/object-lease.md, A2).
+  static int OnSocket(void* self, curl_socket_t socket, curlsocktype) {
+    const auto& options = static_cast<Transfer*>(self)->options_;
+    const linger discard{.l_onoff = 1, .l_linger = 0};
+    const auto silent_ms = static_cast<unsigned>(
+        std::max<int64_t>(1, absl::ToInt64Milliseconds(options.idle_timeout)));
+    const bool set =
+        setsockopt(socket, SOL_SOCKET, SO_LINGER, &discard, sizeof(discard)) == 0 &&
+        setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof(silent_ms)) == 0;
+    return set ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
+  }
+
+  static int OnProgress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t sent) {
+    auto* transfer = static_cast<Transfer*>(self);
+    if (received + sent != transfer->progress_) transfer->Touch();
+    transfer->progress_ = received + sent;
+    return 0;  // and no meter of libcurl's
+  }
+
   static size_t OnHeader(char* data, size_t, size_t size, void* self) {
     auto* transfer = static_cast<Transfer*>(self);
     transfer->Touch();
@@ -187,7 +240,6 @@ class HttpClient::Transfer {
 
   static size_t OnBody(char* data, size_t, size_t size, void* self) {
     auto* transfer = static_cast<Transfer*>(self);
-    transfer->Touch();
     long status = 0;
     curl_easy_getinfo(transfer->easy_, CURLINFO_RESPONSE_CODE, &status);
     const size_t limit = status < 300 ? transfer->request_.answer_bytes_max : kErrorBodyBytesMax;
@@ -209,7 +261,6 @@ class HttpClient::Transfer {
 
   static size_t OnRead(char* out, size_t, size_t size, void* self) {
     auto* transfer = static_cast<Transfer*>(self);
-    transfer->Touch();
     if (transfer->request_.body == nullptr) return 0;
     const std::string& body = *transfer->request_.body;
     const size_t part = std::min(size, body.size() - transfer->body_sent_);
@@ -222,8 +273,11 @@ class HttpClient::Transfer {
   const HttpRequest request_;
   const Done done_;
   const HttpClientOptions& options_;
+  const absl::Duration attempt_limit_;
   const absl::Duration deadline_;
   absl::Duration idle_deadline_;
+  curl_off_t progress_ = 0;  // bytes of bodies, both ways
+  int queued_ = 0;           // bytes in the kernel, when it was last asked
   curl_slist* headers_ = nullptr;
   curl_slist* resolve_ = nullptr;
   HttpAnswer answer_;
@@ -322,7 +376,7 @@ void HttpClient::FinishTransfers() {
 void HttpClient::ExpireTransfers() {
   const absl::Duration now = options_.clock();
   for (auto it = transfers_.begin(); it != transfers_.end();) {
-    if (it->second->deadline() > now) {
+    if (it->second->deadline() > now || it->second->StillSending()) {
       ++it;
       continue;
     }

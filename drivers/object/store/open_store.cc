@@ -38,6 +38,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenS3(absl::string_view location,
   options.endpoint = parameters.endpoint;
   options.ca_file = parameters.ca_file;
   options.gate = parameters.gate;
+  options.idle_timeout = parameters.idle_timeout;
   if (const char* region = std::getenv("AWS_REGION"); !parameters.region.empty()) {
     options.region = parameters.region;
   } else if (region != nullptr) {

@@ -27,6 +27,7 @@ struct StoreParameters {
   std::optional<Credentials> credentials;
   std::string credentials_file;
   std::shared_ptr<const SendGate> gate;  // as in S3Options and DirOptions
+  absl::Duration idle_timeout = kIdleTimeout;
 };
 
 // INVALID_ARGUMENT says which parameter is wrong. s3: sends nothing yet.

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Time-outs of one request, and what is left of it on the wire.
+#include "drivers/object/store/http_client.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "base/fd.h"
+#include "drivers/object/store/testing/http_server.h"
+
+namespace diskd::object {
+namespace {
+
+// A server's end of one connection, byte by byte.
+class Wire {
+ public:
+  Wire() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(listener_.get(), 1), 0);
+    EXPECT_EQ(getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_, "/a"); }
+  void Accept() {
+    connection_ = Fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    ASSERT_TRUE(connection_.valid());
+  }
+  ssize_t Read(size_t bytes) {
+    std::string part(bytes, '\0');
+    return recv(connection_.get(), part.data(), part.size(), 0);
+  }
+  void Write(const std::string& text) {
+    EXPECT_EQ(send(connection_.get(), text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+
+ private:
+  const Fd listener_;
+  int port_ = 0;
+  Fd connection_;
+};
+
+HttpClient::Prepare Put(const std::string& url, size_t bytes) {
+  return [=] {
+    HttpRequest request;
+    request.method = "PUT";
+    request.url = url;
+    request.body = std::make_shared<const std::string>(bytes, 'x');
+    return request;
+  };
+}
+
+struct Outcome {
+  absl::Notification ended;
+  absl::StatusOr<HttpAnswer> answer = absl::UnknownError("none");
+  HttpClient::Done Callback() {
+    return [this](absl::StatusOr<HttpAnswer> result) {
+      answer = std::move(result);
+      ended.Notify();
+    };
+  }
+};
+
+TEST(HttpClientTest, RequestThatIsGivenUp_IsResetAndNotSentLater) {
+  Wire wire;
+  HttpClientOptions options;
+  options.idle_timeout = absl::Milliseconds(200);
+  HttpClient client(options);
+  Outcome put;
+  client.Start(Put(wire.url(), 32 << 20), put.Callback());
+  wire.Accept();
+  put.ended.WaitForNotification();
+  EXPECT_FALSE(put.answer.ok());
+  ssize_t got;
+  do got = wire.Read(1 << 20);
+  while (got > 0);
+  EXPECT_EQ(got, -1) << "the kernel went on sending, and ended in order";
+  EXPECT_EQ(errno, ECONNRESET);
+}
+
+TEST(HttpClientTest, BodyThatGoesOutSlowly_IsNotCutOff) {
+  constexpr size_t kBody = 2 << 20;
+  Wire wire;
+  HttpClientOptions options;
+  options.attempt_timeout = absl::Milliseconds(100);
+  HttpClient client(options);
+  Outcome put;
+  client.Start(Put(wire.url(), kBody), put.Callback());
+  wire.Accept();
+  const absl::Time began = absl::Now();
+  for (size_t taken = 0; taken < kBody;) {
+    const ssize_t got = wire.Read(64 << 10);
+    ASSERT_GT(got, 0);
+    taken += got;
+    absl::SleepFor(absl::Milliseconds(10));  // a slow connection
+  }
+  ASSERT_GT(absl::Now() - began, options.attempt_timeout);
+  wire.Write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  put.ended.WaitForNotification();
+  ASSERT_TRUE(put.answer.ok()) << put.answer.status();
+  EXPECT_EQ(put.answer->status, 200);
+}
+
+TEST(HttpClientTest, TimeOuts_CountByTheClientsClockAlone) {
+  const auto server = HttpServer::Start([](const ServerRequest&) {
+    ServerReply reply;
+    reply.wire = ServerReply::Wire::kSilent;
+    return reply;
+  });
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::atomic<int64_t> seconds = 1;
+  HttpClientOptions options;
+  options.clock = [&seconds] { return absl::Seconds(seconds.load()); };
+  const auto get = [&server] {
+    HttpRequest request;
+    request.method = "GET";
+    request.url = absl::StrCat("http://127.0.0.1:", (*server)->port(), "/");
+    return request;
+  };
+  absl::Notification begun;
+  absl::Notification ended;
+  absl::Notification taken;
+  absl::Status status;
+  HttpClient client(options);
+  client.Start(
+      [&] {
+        begun.Notify();
+        return get();
+      },
+      [&](const absl::StatusOr<HttpAnswer>& answer) {
+        status = answer.status();
+        ended.Notify();
+      });
+  begun.WaitForNotification();
+  // Another request wakes the client: it can't know that this clock has jumped.
+  client.Start(
+      [&]() -> absl::StatusOr<HttpRequest> {
+        seconds += absl::ToInt64Seconds(kAttemptTimeout) + 1;
+        return absl::CancelledError("only to wake it");
+      },
+      [&](const absl::StatusOr<HttpAnswer>&) { taken.Notify(); });
+  taken.WaitForNotification();
+  EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kConnectTimeout));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+}
+
+}  // namespace
+}  // namespace diskd::object
