@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/csi/linux_host.h"
 
-#include <blkid/blkid.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -13,7 +12,6 @@
 
 #include <cerrno>
 #include <fstream>
-#include <memory>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
@@ -24,6 +22,7 @@
 #include "base/fd.h"
 #include "base/status_macros.h"
 #include "client/csi/command.h"
+#include "client/csi/signature.h"
 #include "client/csi/unmount.h"
 
 namespace diskd::csi {
@@ -33,7 +32,6 @@ constexpr absl::Duration kMkfsTimeout = absl::Minutes(5);
 constexpr absl::Duration kGrowTimeout = absl::Minutes(5);
 constexpr mode_t kDirectoryMode = 0750;
 constexpr mode_t kFileMode = 0640;
-constexpr size_t kReadProbeBytes = 4096;
 
 // mountinfo writes space, tab, newline and backslash as octal numbers.
 std::string Unescape(absl::string_view text) {
@@ -66,14 +64,6 @@ absl::StatusOr<Fd> OpenBlockDevice(const std::string& path) {
     return absl::FailedPreconditionError(absl::StrCat(path, " is not a block device"));
   }
   return fd;
-}
-
-std::string SignatureName(blkid_probe probe) {
-  const char* value = nullptr;
-  for (const char* key : {"TYPE", "PTTYPE"}) {
-    if (blkid_probe_lookup_value(probe, key, &value, nullptr) == 0) return value;
-  }
-  return "unknown";
 }
 
 }  // namespace
@@ -152,29 +142,7 @@ absl::Status LinuxHost::Unmount(const std::string& target) {
 
 absl::StatusOr<std::optional<std::string>> LinuxHost::ProbeSignature(const std::string& device) {
   ASSIGN_OR_RETURN(const Fd fd, OpenBlockDevice(device));
-  // A device that can't be read must never look blank.
-  char first[kReadProbeBytes];
-  if (pread(fd.get(), first, sizeof(first), 0) != static_cast<ssize_t>(sizeof(first))) {
-    return ErrnoStatus(errno == 0 ? EIO : errno, absl::StrCat("read ", device));
-  }
-  const std::unique_ptr<struct blkid_struct_probe, void (*)(blkid_probe)> probe(blkid_new_probe(),
-                                                                                blkid_free_probe);
-  if (probe == nullptr || blkid_probe_set_device(probe.get(), fd.get(), 0, 0) != 0) {
-    return absl::InternalError(absl::StrCat("libblkid can't probe ", device));
-  }
-  blkid_probe_enable_superblocks(probe.get(), 1);
-  blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE);
-  blkid_probe_enable_partitions(probe.get(), 1);
-  switch (blkid_do_safeprobe(probe.get())) {
-    case 0:
-      return SignatureName(probe.get());
-    case 1:
-      return std::optional<std::string>();
-    case -2:
-      return std::optional<std::string>("several signatures");
-    default:
-      return absl::InternalError(absl::StrCat("libblkid failed on ", device));
-  }
+  return SignatureOn(fd.get(), device);
 }
 
 absl::Status LinuxHost::MakeFilesystem(const std::string& device, const std::string& fs_type) {
