@@ -199,10 +199,14 @@ absl::StatusOr<std::optional<std::string>> FakeHost::ProbeSignature(const std::s
   return found->signature;
 }
 
-absl::Status FakeHost::MakeFilesystem(const std::string& device, const std::string& fs_type) {
+absl::Status FakeHost::MakeFilesystem(const std::string& device, const std::string& fs_type,
+                                      bool overwrite) {
   RETURN_IF_ERROR(BeginCall("MakeFilesystem"));
   absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(Device* const found, FindDevice(device));
+  if (found->signature && !overwrite) {
+    return absl::InternalError(absl::StrCat(device, " appears to contain a file system"));
+  }
   found->signature = fs_type;
   return absl::OkStatus();
 }

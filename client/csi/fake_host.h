@@ -56,7 +56,8 @@ class FakeHost : public Host {
                          bool read_only) override;
   absl::Status Unmount(const std::string& target) override;
   absl::StatusOr<std::optional<std::string>> ProbeSignature(const std::string& device) override;
-  absl::Status MakeFilesystem(const std::string& device, const std::string& fs_type) override;
+  absl::Status MakeFilesystem(const std::string& device, const std::string& fs_type,
+                              bool overwrite) override;
   absl::Status GrowFilesystem(const std::string& device, const std::string& mount_point,
                               const std::string& fs_type) override;
   absl::StatusOr<DeviceNumber> BlockDeviceNumber(const std::string& path) override;

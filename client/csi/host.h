@@ -32,6 +32,10 @@ struct MountEntry {
   bool read_only = false;  // of this mount, or of the whole file system
 };
 
+// The signature of an xfs that mkfs.xfs has not finished. No kernel mounts it, so nobody has ever
+// written to it.
+inline constexpr char kUnfinishedXfs[] = "unfinished xfs";
+
 enum class PathKind { kMissing, kDirectory, kFile, kOther };
 
 struct Usage {
@@ -54,11 +58,13 @@ class Host {
   // symbolic link.
   virtual absl::Status Unmount(const std::string& target) = 0;
 
-  // What is on the device: a file system's name, or another signature's. nullopt: the device is
-  // readable and has none.
+  // What is on the device: a file system's name, kUnfinishedXfs, or another signature's. nullopt:
+  // the device is readable and has none.
   virtual absl::StatusOr<std::optional<std::string>> ProbeSignature(const std::string& device) = 0;
-  // Destroys what is on the device. `fs_type`: ext4 or xfs.
-  virtual absl::Status MakeFilesystem(const std::string& device, const std::string& fs_type) = 0;
+  // Destroys what is on the device. `fs_type`: ext4 or xfs. Without `overwrite`, a signature may be
+  // a reason to refuse.
+  virtual absl::Status MakeFilesystem(const std::string& device, const std::string& fs_type,
+                                      bool overwrite) = 0;
   // To the size of its device, while it is mounted there for writing. Repeatable.
   virtual absl::Status GrowFilesystem(const std::string& device, const std::string& mount_point,
                                       const std::string& fs_type) = 0;

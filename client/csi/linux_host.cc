@@ -145,8 +145,14 @@ absl::StatusOr<std::optional<std::string>> LinuxHost::ProbeSignature(const std::
   return SignatureOn(fd.get(), device);
 }
 
-absl::Status LinuxHost::MakeFilesystem(const std::string& device, const std::string& fs_type) {
-  if (fs_type == "xfs") return RunCommand({"mkfs.xfs", "-q", device}, kMkfsTimeout);
+absl::Status LinuxHost::MakeFilesystem(const std::string& device, const std::string& fs_type,
+                                       bool overwrite) {
+  if (fs_type == "xfs") {
+    std::vector<std::string> command = {"mkfs.xfs", "-q"};
+    if (overwrite) command.push_back("-f");
+    command.push_back(device);
+    return RunCommand(command, kMkfsTimeout);
+  }
   return RunCommand({"mkfs.ext4", "-q", "-F", "-m", "0", device}, kMkfsTimeout);
 }
 

@@ -86,11 +86,14 @@ absl::Status Node::StageFilesystem(const std::string& device, const std::string&
   RETURN_IF_ERROR(HostError(probed.status()));
   const std::optional<std::string>& found = *probed;
   std::string fs_type = access.fs_type;
-  if (fs_type.empty()) fs_type = found.value_or(kDefaultFsType);
-  if (!found) {
+  const bool unfinished = found == kUnfinishedXfs;
+  if (fs_type.empty()) fs_type = unfinished ? "xfs" : found.value_or(kDefaultFsType);
+  const bool make = !found || (unfinished && fs_type == "xfs");
+  if (make) {
     if (access.read_only) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(device, " is blank: there is no file system to mount read-only"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          device, unfinished ? " has an xfs whose making was interrupted" : " is blank",
+          ": there is no file system to mount read-only; stage it for writing first"));
     }
   } else if (fs_type != *found || !CheckFsType(fs_type).ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -99,7 +102,7 @@ absl::Status Node::StageFilesystem(const std::string& device, const std::string&
   }
   ASSIGN_OR_RETURN(MountOptions options, ParseMountFlags(access.mount_flags, fs_type));
   if (access.read_only) options.flags |= MS_RDONLY;
-  if (!found) RETURN_IF_ERROR(HostError(host_->MakeFilesystem(device, fs_type)));
+  if (make) RETURN_IF_ERROR(HostError(host_->MakeFilesystem(device, fs_type, unfinished)));
   return HostError(host_->Mount(device, path, fs_type, options));
 }
 

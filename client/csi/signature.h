@@ -12,8 +12,8 @@
 
 namespace diskd::csi {
 
-// The name of the signature; nullopt: what `fd` reads is readable and has none. `name` is what
-// messages call it; a block device or a regular file.
+// The name of the signature, or kUnfinishedXfs (host.h); nullopt: what `fd` reads is readable and
+// has none. `fd` is a block device or a regular file, `name` what messages call it.
 absl::StatusOr<std::optional<std::string>> SignatureOn(int fd, const std::string& name);
 
 }  // namespace diskd::csi

@@ -15,12 +15,16 @@
 #include "absl/time/time.h"
 #include "base/fd.h"
 #include "client/csi/command.h"
+#include "client/csi/host.h"
 
 namespace diskd::csi {
 namespace {
 
 constexpr off_t kImageBytes = 16 << 20;
 constexpr off_t kExt4FieldAt = 1024 + 0x30;  // s_wtime of the superblock
+constexpr off_t kXfsImageBytes = 300 << 20;  // mkfs.xfs refuses less
+constexpr off_t kXfsLabelAt = 108;
+constexpr off_t kXfsInProgressAt = 126;
 constexpr absl::Duration kMkfsLimit = absl::Minutes(1);
 
 // A sparse file, away with the test.
@@ -70,6 +74,27 @@ TEST_F(SignatureTest, Ext4WithWrongChecksum_IsNotBlank) {
   EXPECT_EQ(Signature(), "ext4");
   SetByte(kExt4FieldAt, ByteAt(kExt4FieldAt) ^ 0xff);
   EXPECT_EQ(Signature(), "ext4");
+}
+
+TEST_F(SignatureTest, XfsWithWrongChecksum_IsNotBlank) {
+  ASSERT_NO_FATAL_FAILURE(MakeImage(kXfsImageBytes, {"mkfs.xfs", "-q"}));
+  if (IsSkipped()) return;
+  EXPECT_EQ(Signature(), "xfs");
+  SetByte(kXfsLabelAt, 'x');
+  EXPECT_EQ(Signature(), "xfs");
+}
+
+TEST_F(SignatureTest, XfsWhoseMakingWasInterrupted_IsUnfinished) {
+  ASSERT_NO_FATAL_FAILURE(MakeImage(kXfsImageBytes, {"mkfs.xfs", "-q"}));
+  if (IsSkipped()) return;
+  SetByte(kXfsInProgressAt, 1);
+  // Nothing says that mkfs.xfs has left the mark: its checksum would be right.
+  EXPECT_EQ(Signature(), "xfs");
+  const std::string command =
+      absl::StrCat("xfs_db -x -c 'sb 0' -c 'crc -r' ", path_, " >/dev/null 2>&1");
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  EXPECT_EQ(ByteAt(kXfsInProgressAt), 1);
+  EXPECT_EQ(Signature(), kUnfinishedXfs);
 }
 
 }  // namespace
