@@ -55,6 +55,20 @@ bool HasOption(absl::string_view options, absl::string_view option) {
   return false;
 }
 
+// Read-only before it has a place: whenever the plugin is killed, the target has no mount, or the
+// one that was asked for. The errno; ENOSYS: Linux before 5.12.
+int BindReadOnlyAtOnce(const std::string& source, const std::string& target) {
+  const Fd tree(open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!tree.valid()) return errno;
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  if (mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) != 0 ||
+      move_mount(tree.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return errno;
+  }
+  return 0;
+}
+
 absl::StatusOr<Fd> OpenBlockDevice(const std::string& path) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
@@ -113,6 +127,11 @@ absl::Status LinuxHost::Mount(const std::string& device, const std::string& targ
 absl::Status LinuxHost::BindMount(const std::string& source, const std::string& target,
                                   bool read_only) {
   const std::string what = absl::StrCat("bind mount ", source, " on ", target);
+  if (read_only) {
+    const int error = BindReadOnlyAtOnce(source, target);
+    if (error == 0) return absl::OkStatus();
+    if (error != ENOSYS) return ErrnoStatus(error, absl::StrCat(what, " read-only"));
+  }
   if (mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     return ErrnoStatus(errno, what);
   }
