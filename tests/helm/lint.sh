@@ -37,12 +37,15 @@ commonLabels: {team: storage}
 image: {repository: registry.example.org/diskd, digest: "sha256:$(printf '0%.0s' $(seq 64))"}
 imagePullSecrets: [{name: pull}]
 kubeletDir: /var/lib/k0s/kubelet
-agent: {tolerateAllTaints: false, nodeSelector: {disk: fast}, loadKernelModule: false, resources: {requests: {cpu: 10m}}}
+agent: {tolerateAllTaints: false, nodeSelector: {disk: fast}, loadKernelModule: false, hostPaths: [/srv], resources: {requests: {cpu: 10m}}}
 node: {tolerations: [{key: a, operator: Exists}], maxUnavailable: 1, resources: {limits: {memory: 100Mi}}}
 sidecars: {provisioner: {additionalArgs: [--v=5]}}
 storageClasses:
   - {name: fast, default: true, reclaimPolicy: Retain, mountOptions: [noatime], parameters: {driver: memory}}
   - {name: plain, allowVolumeExpansion: false}
+  - {name: srv, parameters: {param.dir: /srv, param.log_dir: /srv/log, param.ca_file: /etc/ssl/ca.pem}}
+  - {name: store, parameters: {driver: object, param.store: "dir:/srv/store"}}
+  - {name: disk, parameters: {param.path: /dev/disk/by-id/a, param.endpoint: "https://s3.example.org"}}
 YAML
 "$helm" lint --strict helm/diskd -f "$out/other.yaml"
 "$helm" template diskd helm/diskd -f "$out/other.yaml" >"$out/rendered.yaml"
@@ -62,6 +65,8 @@ expect rendered.yaml 'registry.example.org/diskd@sha256:'
 expect rendered.yaml '/var/lib/k0s/kubelet/plugins/disks.example.org/csi.sock'
 expect rendered.yaml 'storageclass.kubernetes.io/is-default-class: "true"'
 expect rendered.yaml "--v=5"
+expect rendered.yaml 'mountPath: /srv'
+expect rendered.yaml 'path: /srv'
 ! grep -q 'path: /lib/modules' "$out/rendered.yaml" || fail "loadKernelModule=false still mounts modules"
 
 refuse() {
@@ -74,4 +79,25 @@ refuse --set agent.nosuch=1
 refuse --set agent.logLevel=loud
 refuse --set 'storageClasses[0].name=Not_A_Name'
 refuse --set image.digest=sha256:short
-echo "chart: lint, two renderings, six refusals"
+refuse --set 'agent.hostPaths={relative}'
+refuse --set 'agent.hostPaths={/srv/../etc}'
+refuse --set 'agent.hostPaths={/usr}'
+if "$helm" template diskd helm/diskd --set 'agent.hostPaths={/run/diskd}' >/dev/null 2>&1; then
+  fail "accepted a second mount at /run/diskd"
+fi
+
+# Volumes would be in the container's own files.
+refuse_path() {
+  if "$helm" template diskd helm/diskd --set 'storageClasses[0].name=a' \
+    --set "storageClasses[0].parameters.param\\.$1=$2" \
+    "${@:3}" >/dev/null 2>"$out/err"; then fail "accepted: $*"; fi
+  grep -qF 'Add the directory to agent.hostPaths' "$out/err" || fail "$*: $(cat "$out/err")"
+}
+refuse_path dir /srv
+refuse_path path /srv/disk.img
+refuse_path log_dir /mnt
+refuse_path store dir:/srv/store
+refuse_path dir /var/lib/diskd/../srv
+refuse_path dir /var/lib/diskd2
+refuse_path dir /srv2 --set 'agent.hostPaths={/srv}'
+echo "chart: lint, two renderings, refusals"
