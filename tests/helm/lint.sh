@@ -40,6 +40,7 @@ kubeletDir: /var/lib/k0s/kubelet
 agent: {tolerateAllTaints: false, nodeSelector: {disk: fast}, loadKernelModule: false, hostPaths: [/srv], resources: {requests: {cpu: 10m}}}
 node: {tolerations: [{key: a, operator: Exists}], maxUnavailable: 1, resources: {limits: {memory: 100Mi}}}
 sidecars: {provisioner: {additionalArgs: [--v=5]}}
+provisionerSecrets: [{namespace: storage, names: [disk-key, s3]}, {namespace: team, names: [own]}]
 storageClasses:
   - {name: fast, default: true, reclaimPolicy: Retain, mountOptions: [noatime], parameters: {driver: memory}}
   - {name: plain, allowVolumeExpansion: false}
@@ -65,6 +66,11 @@ expect rendered.yaml 'registry.example.org/diskd@sha256:'
 expect rendered.yaml '/var/lib/k0s/kubelet/plugins/disks.example.org/csi.sock'
 expect rendered.yaml 'storageclass.kubernetes.io/is-default-class: "true"'
 expect rendered.yaml "--v=5"
+expect rendered.yaml 'name: other-csi-node-secrets-1'
+expect rendered.yaml 'namespace: storage'
+expect rendered.yaml 'resources: [secrets]'
+expect rendered.yaml '- disk-key'
+! grep -qF "resources: [secrets]" "$out/default.yaml" || fail "secrets are readable that nobody named"
 expect rendered.yaml 'mountPath: /srv'
 expect rendered.yaml 'path: /srv'
 ! grep -q 'path: /lib/modules' "$out/rendered.yaml" || fail "loadKernelModule=false still mounts modules"
@@ -79,6 +85,7 @@ refuse --set agent.nosuch=1
 refuse --set agent.logLevel=loud
 refuse --set 'storageClasses[0].name=Not_A_Name'
 refuse --set image.digest=sha256:short
+refuse --set 'provisionerSecrets[0].namespace=storage'
 refuse --set 'agent.hostPaths={relative}'
 refuse --set 'agent.hostPaths={/srv/../etc}'
 refuse --set 'agent.hostPaths={/usr}'
