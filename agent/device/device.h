@@ -76,6 +76,9 @@ class DeviceFactory {
   virtual absl::StatusOr<std::unique_ptr<Device>> Find(diskd::v1::Transport transport,
                                                        const std::string& volume_id, int number,
                                                        bool survives_driver_death) = 0;
+  // FAILED_PRECONDITION: the disk `number` is not the volume's, or not any more, and what to do.
+  virtual absl::Status CheckDisk(diskd::v1::Transport transport, const std::string& volume_id,
+                                 int number) const = 0;
   // Volume and transport of every device of the kernel that carries diskd's marks.
   struct Found {
     std::string volume_id;
@@ -85,6 +88,7 @@ class DeviceFactory {
 
   // The stable path of a volume: a link in a directory such as /dev/disk/by-diskd.
   virtual std::string LinkPath(const std::string& name) const = 0;
+  // A link of another name to the same disk is removed: it is of a volume that has lost its own.
   virtual absl::Status Link(const std::string& name, const std::string& device_path) = 0;
   virtual absl::Status Unlink(const std::string& name) = 0;  // not there: OK
 };

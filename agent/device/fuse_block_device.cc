@@ -59,9 +59,9 @@ int FindLoop(const std::string& mount_point, int number) {
   return -1;
 }
 
-// Sizes that come with other answers are dropped by the kernel when a write ends meanwhile, and reads
-// above the old size end as I/O errors then. A change of the size, which the driver takes when it is
-// the disk's own, counts always.
+// Sizes that come with other answers are dropped by the kernel when a write ends meanwhile, and
+// reads above the old size end as I/O errors then. A change of the size, which the driver takes
+// when it is the disk's own, counts always.
 absl::Status SetFileSize(const std::string& file, uint64_t size_bytes) {
   if (truncate(file.c_str(), static_cast<off_t>(size_bytes)) == 0) return absl::OkStatus();
   return ErrnoStatus(errno, absl::StrCat("set the size of ", file, " to ", size_bytes, " bytes"));
@@ -140,10 +140,14 @@ absl::Status FuseBlockDevice::Publish() {
 }
 
 // An administrator may have detached our loop device, and another file may have its number now.
-bool FuseBlockDevice::OwnsLoop() const {
-  const auto backing = sdk::LoopBackingFile(number_);
-  return backing.ok() && (*backing == BackingFile(mount_point_) ||
-                          *backing == absl::StrCat("/", sdk::kFuseDiskName));
+absl::Status FuseBlockDevice::CheckLoop(const std::string& mount_point, int number) {
+  const auto backing = sdk::LoopBackingFile(number);
+  if (backing.ok() &&
+      (*backing == BackingFile(mount_point) || *backing == absl::StrCat("/", sdk::kFuseDiskName))) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      "its loop device was detached by somebody else: detach the volume, then attach it again");
 }
 
 absl::Status FuseBlockDevice::Detach() {

@@ -26,6 +26,9 @@ class FuseBlockDevice : public Device {
   static absl::StatusOr<std::unique_ptr<Device>> Find(const std::string& mount_point, int number,
                                                       bool survives_driver_death);
 
+  // FAILED_PRECONDITION: the loop device is not on the mount's file.
+  static absl::Status CheckLoop(const std::string& mount_point, int number);
+
   diskd::v1::Transport transport() const override { return diskd::v1::TRANSPORT_FUSE; }
   int number() const override { return number_; }
   std::string path() const override;
@@ -42,7 +45,7 @@ class FuseBlockDevice : public Device {
   FuseBlockDevice(std::string mount_point, bool can_resend)
       : mount_point_(std::move(mount_point)), can_resend_(can_resend) {}
 
-  bool OwnsLoop() const;
+  bool OwnsLoop() const { return CheckLoop(mount_point_, number_).ok(); }
   absl::Status Detach();
 
   const std::string mount_point_;

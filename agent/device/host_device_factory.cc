@@ -92,6 +92,13 @@ absl::StatusOr<std::unique_ptr<Device>> HostDeviceFactory::Find(diskd::v1::Trans
   return FuseBlockDevice::Find(FuseMountPoint(run_dir_, volume_id), number, survives_driver_death);
 }
 
+absl::Status HostDeviceFactory::CheckDisk(diskd::v1::Transport transport,
+                                          const std::string& volume_id, int number) const {
+  // The module gives the number of a disk away only after it was destroyed.
+  if (transport == TRANSPORT_BUSE) return absl::OkStatus();
+  return FuseBlockDevice::CheckLoop(FuseMountPoint(run_dir_, volume_id), number);
+}
+
 absl::StatusOr<std::vector<DeviceFactory::Found>> HostDeviceFactory::List() {
   std::vector<Found> all;
   ASSIGN_OR_RETURN(const std::vector<std::string> buse, BuseBlockDevice::List());
@@ -111,7 +118,9 @@ std::string HostDeviceFactory::LinkPath(const std::string& name) const {
 }
 
 absl::Status HostDeviceFactory::Link(const std::string& name, const std::string& device_path) {
-  return MakeStableLink(LinkPath(name), device_path);
+  RETURN_IF_ERROR(MakeStableLink(LinkPath(name), device_path));
+  RemoveOtherLinks(LinkPath(name), device_path);
+  return absl::OkStatus();
 }
 
 absl::Status HostDeviceFactory::Unlink(const std::string& name) {

@@ -23,6 +23,8 @@ class HostDeviceFactory : public DeviceFactory {
   absl::StatusOr<std::unique_ptr<Device>> Find(diskd::v1::Transport transport,
                                                const std::string& volume_id, int number,
                                                bool survives_driver_death) override;
+  absl::Status CheckDisk(diskd::v1::Transport transport, const std::string& volume_id,
+                         int number) const override;
   absl::StatusOr<std::vector<Found>> List() override;
   std::string LinkPath(const std::string& name) const override;
   absl::Status Link(const std::string& name, const std::string& device_path) override;

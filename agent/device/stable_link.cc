@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
+#include "base/log.h"
 
 namespace diskd::agent {
 
@@ -30,6 +31,19 @@ absl::Status MakeStableLink(const std::string& link, const std::string& target) 
     return ErrnoStatus(rename_error, absl::StrCat("create link ", link));
   }
   return absl::OkStatus();
+}
+
+void RemoveOtherLinks(const std::string& link, const std::string& target) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(fs::path(link).parent_path(), error)) {
+    if (entry.path() == fs::path(link)) continue;
+    const fs::path leads_to = fs::read_symlink(entry.path(), error);
+    if (error || leads_to != fs::path(target)) continue;
+    SPDLOG_WARN("{} led to {}, which is another volume's now: removed", entry.path().string(),
+                target);
+    fs::remove(entry.path(), error);
+  }
 }
 
 absl::Status RemoveStableLink(const std::string& link) {

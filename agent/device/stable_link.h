@@ -12,6 +12,8 @@ namespace diskd::agent {
 
 // Makes the directory when there is none; replaces an earlier link in one step.
 absl::Status MakeStableLink(const std::string& link, const std::string& target);
+// Those beside `link` that lead to the same target.
+void RemoveOtherLinks(const std::string& link, const std::string& target);
 absl::Status RemoveStableLink(const std::string& link);  // not there: OK
 
 }  // namespace diskd::agent

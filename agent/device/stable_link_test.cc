@@ -22,6 +22,18 @@ TEST(StableLink_Lifecycle, MakesReplacesAndRemoves) {
   EXPECT_TRUE(std::filesystem::is_empty(dir + "/by-name"));
 }
 
+TEST(StableLink_OthersToTheSameTarget, AreRemoved) {
+  std::string dir = testing::TempDir() + "/link.XXXXXX";
+  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  ASSERT_TRUE(MakeStableLink(dir + "/stale", "/dev/loop1").ok());
+  ASSERT_TRUE(MakeStableLink(dir + "/other", "/dev/loop10").ok());
+  ASSERT_TRUE(MakeStableLink(dir + "/data", "/dev/loop1").ok());
+  RemoveOtherLinks(dir + "/data", "/dev/loop1");
+  EXPECT_FALSE(std::filesystem::is_symlink(dir + "/stale"));
+  EXPECT_TRUE(std::filesystem::is_symlink(dir + "/other"));
+  EXPECT_TRUE(std::filesystem::is_symlink(dir + "/data"));
+}
+
 TEST(StableLink_NotPossible_NamesTheLink, AndLeavesNothing) {
   std::string dir = testing::TempDir() + "/link.XXXXXX";
   ASSERT_NE(mkdtemp(dir.data()), nullptr);

@@ -72,6 +72,7 @@ absl::StatusOr<Attachment> Attachments::Attach(const diskd::v1::AttachVolumeRequ
     }
     const std::string difference = Difference(*existing, request);
     if (difference.empty()) {
+      RETURN_IF_ERROR(CheckDisk(volume, *existing));
       Attachment shown = Show(volume, *existing);
       if (shown.state() != ATTACHMENT_STATE_FAILED) return shown;
       return absl::FailedPreconditionError(absl::StrCat("volume \"", volume.name(),
@@ -176,6 +177,14 @@ void Attachments::Fail(const VolumeRecord& volume, AttachmentRecord record,
   if (!status.ok()) SPDLOG_ERROR("volume {}: {}", volume.id(), std::string(status.message()));
 }
 
+absl::Status Attachments::CheckDisk(const VolumeRecord& volume, const AttachmentRecord& record) {
+  const absl::Status status =
+      environment_.devices->CheckDisk(record.transport, volume.id(), record.device_number);
+  if (status.ok()) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat("volume \"", volume.name(), "\": ", status.message()));
+}
+
 std::shared_ptr<Attachments::Live> Attachments::FindLive(const std::string& volume_id) {
   absl::MutexLock lock(&mutex_);
   const auto found = live_.find(volume_id);
@@ -207,8 +216,11 @@ Attachment Attachments::Show(const VolumeRecord& volume, const AttachmentRecord&
   shown.mutable_attach_time()->set_nanos(
       static_cast<int32_t>(absl::ToUnixNanos(record.attach_time) % 1'000'000'000));
   if (record.state == ATTACHMENT_STATE_FAILED) return shown;
-  shown.set_device_path(DiskPath(record));
-  if (!shown.device_path().empty()) {
+  const absl::Status disk =
+      environment_.devices->CheckDisk(record.transport, volume.id(), record.device_number);
+  // The path of a disk that was taken away may lead to another volume's.
+  if (record.device_number >= 0 && disk.ok()) {
+    shown.set_device_path(DiskPath(record));
     shown.set_stable_path(environment_.devices->LinkPath(volume.name()));
   }
   const auto live = FindLive(volume.id());
@@ -224,6 +236,10 @@ Attachment Attachments::Show(const VolumeRecord& volume, const AttachmentRecord&
   if (record.state == ATTACHMENT_STATE_ATTACHED && !health.failure.empty()) {
     shown.set_state(ATTACHMENT_STATE_FAILED);
     shown.set_message(health.failure);
+  }
+  if (record.state == ATTACHMENT_STATE_ATTACHED && !disk.ok()) {
+    shown.set_state(ATTACHMENT_STATE_FAILED);
+    shown.set_message(std::string(disk.message()));
   }
   return shown;
 }

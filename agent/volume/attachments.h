@@ -70,6 +70,7 @@ class Attachments {
   absl::Status Build(const VolumeRecord& volume, AttachmentRecord& record, Parts& parts);
   void Supervise(const VolumeRecord& volume, const AttachmentRecord& record, Parts parts);
   void Fail(const VolumeRecord& volume, AttachmentRecord record, const std::string& reason);
+  absl::Status CheckDisk(const VolumeRecord& volume, const AttachmentRecord& record);
   std::shared_ptr<Live> FindLive(const std::string& volume_id);
   diskd::v1::Attachment Show(const VolumeRecord& volume, const AttachmentRecord& record);
 

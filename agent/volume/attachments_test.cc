@@ -170,6 +170,25 @@ TEST_F(AttachmentsTest, DriverWithoutItsStore_StaysAttachedAndSaysSoUntilItIsBac
   EXPECT_TRUE(await(""));
 }
 
+TEST_F(AttachmentsTest, DiskThatSomebodyTookAway_IsNotShownAndNotAttachedAgainBeforeADetach) {
+  ASSERT_TRUE(Attach().ok());
+  node_.devices().LoseDisk(id_);
+  const auto other = node_.MakeAttachedVolume("b");
+  ASSERT_EQ(other.attachment().device_path(), "/dev/loop3") << "the one that was a's";
+  const auto shown = node_.volumes().Get("a")->attachment();
+  EXPECT_EQ(shown.state(), ATTACHMENT_STATE_FAILED);
+  EXPECT_EQ(shown.device_path(), "");
+  EXPECT_EQ(shown.stable_path(), "");
+  const absl::Status again = Attach().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(again)) << again;
+  EXPECT_NE(again.message().find("taken away"), absl::string_view::npos) << again;
+  EXPECT_TRUE(Detach().ok());
+  EXPECT_EQ(node_.volumes().Get("b")->attachment().device_path(), "/dev/loop3");
+  const auto anew = Attach();
+  ASSERT_TRUE(anew.ok()) << anew.status();
+  EXPECT_EQ(anew->device_path(), "/dev/loop4");
+}
+
 TEST_F(AttachmentsTest, DriverThatCannotEndWell_IsKilledByTheDetach) {
   ASSERT_TRUE(Attach().ok());
   node_.drivers().FailCalls("shutdown", absl::InternalError("flush failed"));

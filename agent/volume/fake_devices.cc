@@ -98,6 +98,14 @@ absl::StatusOr<std::unique_ptr<Device>> FakeDevices::Find(diskd::v1::Transport t
   return std::make_unique<Handle>(this, volume_id, transport, survives_driver_death);
 }
 
+absl::Status FakeDevices::CheckDisk(diskd::v1::Transport, const std::string& volume_id,
+                                    int number) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = devices_.find(volume_id);
+  if (found != devices_.end() && found->second.number == number) return absl::OkStatus();
+  return absl::FailedPreconditionError("its disk was taken away");
+}
+
 absl::StatusOr<std::vector<DeviceFactory::Found>> FakeDevices::List() {
   absl::MutexLock lock(&mutex_);
   std::vector<Found> found;
@@ -153,6 +161,12 @@ void FakeDevices::SetSurvives(bool survives) {
 void FakeDevices::Vanish(const std::string& volume_id) {
   absl::MutexLock lock(&mutex_);
   devices_.erase(volume_id);
+}
+
+void FakeDevices::LoseDisk(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  next_number_ = devices_.at(volume_id).number;
+  devices_.at(volume_id).number = -1;
 }
 
 }  // namespace diskd::agent

@@ -29,6 +29,8 @@ class FakeDevices : public DeviceFactory {
   absl::StatusOr<std::unique_ptr<Device>> Find(diskd::v1::Transport transport,
                                                const std::string& volume_id, int number,
                                                bool survives_driver_death) override;
+  absl::Status CheckDisk(diskd::v1::Transport transport, const std::string& volume_id,
+                         int number) const override;
   absl::StatusOr<std::vector<Found>> List() override;
   std::string LinkPath(const std::string& name) const override { return "/links/" + name; }
   absl::Status Link(const std::string& name, const std::string& device_path) override;
@@ -46,6 +48,7 @@ class FakeDevices : public DeviceFactory {
   void SetSurvives(bool survives);  // of devices created from now on
   void FailLinks(absl::Status status);
   void Vanish(const std::string& volume_id);
+  void LoseDisk(const std::string& volume_id);  // the next disk gets its number
 
  private:
   class Handle;
@@ -61,7 +64,7 @@ class FakeDevices : public DeviceFactory {
   }
 
   const EffectHook hook_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::map<std::string, Kernel> devices_ ABSL_GUARDED_BY(mutex_);  // by volume id
   std::map<std::string, std::string> links_ ABSL_GUARDED_BY(mutex_);
   int next_number_ ABSL_GUARDED_BY(mutex_) = 3;
