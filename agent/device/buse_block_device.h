@@ -31,6 +31,7 @@ class BuseBlockDevice : public Device {
   absl::Status Publish() override;
   absl::Status Resize(uint64_t size_bytes) override;
   absl::Status Unpublish(bool force) override;
+  bool Lost() override { return false; }
   void Abort() override;
   absl::Status Destroy() override;
 

@@ -25,8 +25,8 @@
 
 namespace diskd::agent {
 
-// Calls of one object come from one thread at a time, except Descriptors() and Abort(), which may
-// come from another. The destructor leaves the kernel's objects alone.
+// Calls of one object come from one thread at a time, except Descriptors(), Lost() and Abort(),
+// which may come from another. The destructor leaves the kernel's objects alone.
 class Device {
  public:
   virtual ~Device() = default;
@@ -50,6 +50,8 @@ class Device {
   // disk is in use, and by whom; UNAVAILABLE: it could not be flushed; nothing has changed then.
   // DEADLINE_EXCEEDED: it was flushed, then aborted. `force`: its users get I/O errors.
   virtual absl::Status Unpublish(bool force) = 0;
+  // Somebody has aborted the connection to its drivers: every request fails, whoever serves it.
+  virtual bool Lost() = 0;
   // Every request waiting for a driver fails.
   virtual void Abort() = 0;
   virtual absl::Status Destroy() = 0;

@@ -2,6 +2,7 @@
 #include "agent/device/fuse_block_device.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -202,6 +203,13 @@ absl::Status FuseBlockDevice::Unpublish(bool force) {
       [&] { return force ? sdk::DetachLoopLazily(number_) : Detach(); }, [&] { Abort(); });
   if (status.ok()) number_ = -1;
   return status;
+}
+
+bool FuseBlockDevice::Lost() {
+  absl::MutexLock lock(&mutex_);
+  if (descriptors_.empty()) return false;
+  pollfd state{.fd = descriptors_.front().get(), .events = 0, .revents = 0};
+  return poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
 }
 
 void FuseBlockDevice::Abort() {

@@ -38,6 +38,7 @@ class FuseBlockDevice : public Device {
   absl::Status Publish() override;
   absl::Status Resize(uint64_t size_bytes) override;
   absl::Status Unpublish(bool force) override;
+  bool Lost() override;
   void Abort() override;
   absl::Status Destroy() override;
 

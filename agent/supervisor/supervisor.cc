@@ -38,15 +38,7 @@ void Supervisor::Resume(std::unique_ptr<DriverProcess> process, bool replaced) {
     absl::MutexLock lock(&mutex_);
     ++health_.restarts;
   }
-  if (process_ == nullptr && !service_.restart) {
-    {
-      absl::MutexLock lock(&mutex_);
-      health_.pid = 0;
-      health_.gave_up = true;
-    }
-    service_.give_up("its driver process was lost in a hand-over");
-    return;
-  }
+  if (process_ == nullptr && GiveUp("its driver process was lost in a hand-over")) return;
   Begin();
 }
 
@@ -183,18 +175,22 @@ void Supervisor::Replace(const std::string& reason) {
   SetBusy(nullptr);
   AwaitUsers();
   process_.reset();
-  if (!service_.restart) {
-    {
-      absl::MutexLock lock(&mutex_);
-      health_.gave_up = true;
-    }
-    service_.give_up(reason);
-    return;
+  if (!GiveUp(reason)) Pause(delay);
+}
+
+bool Supervisor::GiveUp(const std::string& reason) {
+  if (service_.restart && (!service_.lost || !service_.lost())) return false;
+  {
+    absl::MutexLock lock(&mutex_);
+    health_.pid = 0;
+    health_.gave_up = true;
   }
-  Pause(delay);
+  service_.give_up(reason);
+  return true;
 }
 
 void Supervisor::TryStart() {
+  if (GiveUp(health().message)) return;
   auto launched = service_.launch();
   absl::Status status = launched.status();
   if (launched.ok()) {

@@ -32,6 +32,9 @@ struct SupervisedService {
   std::function<absl::Status(DriverProcess&)> serve;
   // False: a dead process is not replaced; give_up is called instead, and supervision ends.
   bool restart = true;
+  // Asked when a process is to be started, may be null. True: none can serve any more; give_up is
+  // called.
+  std::function<bool()> lost;
   std::function<void(const std::string& reason)> give_up;
 };
 
@@ -70,6 +73,8 @@ class Supervisor {
   // `reason` the last one ended or failed to start.
   void Replace(const std::string& reason);
   void TryStart();
+  // False: a new process may be started.
+  bool GiveUp(const std::string& reason);
   void SetTrouble(const std::string& trouble);
   // False: stopped meanwhile.
   bool Pause(absl::Duration delay);

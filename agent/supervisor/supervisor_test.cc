@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/supervisor/supervisor.h"
 
+#include <atomic>
+
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "agent/supervisor/driver_calls.h"
@@ -129,6 +131,27 @@ TEST_F(SupervisorTest, NoRestart_GivesUpOnceWithTheReason) {
   EXPECT_TRUE(supervisor.health().gave_up);
   EXPECT_EQ(supervisor.Stop(), nullptr);
   EXPECT_EQ(drivers_.launches(), 1);
+}
+
+TEST_F(SupervisorTest, LostConnection_GivesUpAtADeathOrBeforeAStart) {
+  SupervisedService service = Service();
+  std::atomic<bool> lost = false;
+  service.lost = [&] { return lost.load(); };
+  Supervisor supervisor("v", Start(), service, FastLimits());
+  drivers_.KillProcess(kVolume);
+  Await(supervisor, [](const auto& h) { return h.restarts == 1; });
+  lost = true;
+  drivers_.KillProcess(kVolume);
+  gave_up_.WaitForNotification();
+  EXPECT_TRUE(supervisor.health().gave_up);
+  EXPECT_EQ(supervisor.health().pid, 0);
+  EXPECT_EQ(drivers_.launches(), 2);
+
+  absl::Notification again;
+  service.give_up = [&](const std::string&) { again.Notify(); };
+  Supervisor fresh("v", nullptr, service, FastLimits());
+  again.WaitForNotification();
+  EXPECT_EQ(drivers_.launches(), 2);
 }
 
 TEST_F(SupervisorTest, Stop_HandsTheProcessOverRunning) {

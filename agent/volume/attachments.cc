@@ -151,12 +151,13 @@ void Attachments::Supervise(const VolumeRecord& volume, const AttachmentRecord& 
     return ServeDevice(*device, process, /*successor=*/true, user);
   };
   service.restart = record.survives_driver_death;
+  service.lost = [device] { return device->Lost(); };
   service.give_up = [this, device, volume, record](const std::string& reason) {
+    const std::string why = device->Lost()
+                                ? "its FUSE connection was aborted"
+                                : reason + "; this kernel can't keep its I/O for a new process";
     device->Abort();
-    Fail(volume, record,
-         absl::StrCat(reason,
-                      "; this kernel can't keep its I/O for a new process: detach, then "
-                      "attach again"));
+    Fail(volume, record, absl::StrCat(why, ": detach, then attach again"));
   };
   live->supervisor = std::make_unique<Supervisor>(
       absl::StrCat("volume ", volume.id(), " (", volume.name(), ")"), std::move(parts.process),

@@ -139,6 +139,18 @@ TEST_F(AttachmentsTest, DeviceThatLosesItsIo_IsFailedAfterADeath_DetachAndAttach
   EXPECT_TRUE(Attach().ok());
 }
 
+TEST_F(AttachmentsTest, ConnectionThatSomebodyAborts_IsFailed_DetachAndAttachAgainWork) {
+  ASSERT_TRUE(Attach().ok());
+  node_.devices().Abort(id_);
+  node_.drivers().KillProcess(id_);
+  const auto failed = node_.Await("a", ATTACHMENT_STATE_FAILED);
+  EXPECT_EQ(failed.message(), "its FUSE connection was aborted: detach, then attach again");
+  EXPECT_FALSE(node_.drivers().Running(id_));
+  EXPECT_TRUE(Detach().ok());
+  EXPECT_EQ(node_.Leftovers(), "");
+  EXPECT_TRUE(Attach().ok());
+}
+
 TEST_F(AttachmentsTest, DriverWhoseRequestsFail_IsShownAsFailed_DetachAndAttachAgainWork) {
   ASSERT_TRUE(Attach().ok());
   node_.drivers().FailRequests(id_, "another node has taken the volume over");

@@ -52,6 +52,11 @@ class FakeDevices::Handle : public Device {
     found->second.number = -1;
     return absl::OkStatus();
   }
+  bool Lost() override {
+    absl::MutexLock lock(&world_->mutex_);
+    const auto found = world_->devices_.find(id_);
+    return found != world_->devices_.end() && found->second.aborted;
+  }
   void Abort() override {
     absl::MutexLock lock(&world_->mutex_);
     const auto found = world_->devices_.find(id_);
@@ -146,6 +151,11 @@ std::map<std::string, std::string> FakeDevices::links() {
 void FakeDevices::SetOpen(const std::string& volume_id, bool open) {
   absl::MutexLock lock(&mutex_);
   devices_.at(volume_id).open = open;
+}
+
+void FakeDevices::Abort(const std::string& volume_id) {
+  absl::MutexLock lock(&mutex_);
+  devices_.at(volume_id).aborted = true;
 }
 
 bool FakeDevices::Aborted(const std::string& volume_id) {

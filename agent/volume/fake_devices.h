@@ -44,6 +44,7 @@ class FakeDevices : public DeviceFactory {
     absl::MutexLock lock(&mutex_);
     return devices_[volume_id].size_bytes;
   }
+  void Abort(const std::string& volume_id);  // as an administrator does
   bool Aborted(const std::string& volume_id);
   void SetSurvives(bool survives);  // of devices created from now on
   void FailLinks(absl::Status status);

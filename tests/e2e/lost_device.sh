@@ -32,3 +32,40 @@ again=$(attach a)
 dd if="$again" of=/dev/null bs=4k count=1 iflag=direct status=none || fail "a can't be read"
 diskctl detach a >/dev/null
 diskctl detach b >/dev/null
+
+CONNECTIONS=/sys/fs/fuse/connections
+on_cleanup() { [ -z "${mounted:-}" ] || umount "$CONNECTIONS"; }
+mount_point() { echo "$WORK/run/volumes/$(diskctl -o json volume get a | json 'd["volume"]["id"]')/fuse"; }
+is_failed() { [ "$(attachment_state a)" = ATTACHMENT_STATE_FAILED ]; }
+
+aborted() { # how the connection of a was aborted
+  wait_for 10 is_failed || fail "$1: a is $(attachment_state a), expected FAILED"
+  [[ "$(attachment a message)" == *"connection was aborted"* ]] ||
+    fail "$1: the message is $(attachment a message)"
+  ! timeout 10 dd if="$device" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null ||
+    fail "$1: a can be read"
+  diskctl detach a >/dev/null || fail "$1: detach fails"
+  [ -z "$(mounts_under "$WORK")" ] || fail "$1: mounts left: $(mounts_under "$WORK")"
+}
+
+step "FUSE connection aborted by umount -f"
+device=$(attach a)
+umount -f "$(mount_point)" 2>/dev/null || true # busy: the loop device has the file open
+aborted "umount -f"
+
+step "FUSE connection aborted by /sys/fs/fuse/connections"
+if [ ! -e "$CONNECTIONS" ]; then
+  printf 'no %s here\n' "$CONNECTIONS"
+else
+  if ! mountpoint -q "$CONNECTIONS"; then
+    mount -t fusectl fusectl "$CONNECTIONS"
+    mounted=yes
+  fi
+  device=$(attach a)
+  number=$(awk -v p="$(mount_point)" '$5 == p { sub(/.*:/, "", $3); print $3 }' /proc/self/mountinfo)
+  echo 1 >"$CONNECTIONS/$number/abort"
+  aborted "abort"
+fi
+device=$(attach a)
+dd if="$device" of=/dev/null bs=4k count=1 iflag=direct status=none || fail "a new attach does not work"
+diskctl detach a >/dev/null
