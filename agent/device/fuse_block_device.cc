@@ -79,7 +79,8 @@ absl::StatusOr<std::unique_ptr<Device>> FuseBlockDevice::Create(const std::strin
     return ErrnoStatus(errno, absl::StrCat("create ", mount_point));
   }
   ASSIGN_OR_RETURN(sdk::FuseConnection connection,
-                   sdk::MountFuse(mount_point, static_cast<int>(spec.queues)));
+                   sdk::MountFuse(mount_point, static_cast<int>(spec.queues),
+                                  spec.geometry.logical_block_bytes()));
   std::unique_ptr<FuseBlockDevice> device(new FuseBlockDevice(mount_point, connection.can_resend));
   device->logical_block_bytes_ = spec.geometry.logical_block_bytes();
   device->read_only_ = spec.read_only || spec.geometry.read_only();

@@ -92,7 +92,8 @@ class FuseDisk final : public CompatDisk {
     if (mkdir(mount_point.c_str(), 0700) != 0 && errno != EEXIST) {
       return ErrnoStatus(errno, absl::StrCat("create ", mount_point));
     }
-    ASSIGN_OR_RETURN(sdk::FuseConnection connection, sdk::MountFuse(mount_point, 1));
+    ASSIGN_OR_RETURN(sdk::FuseConnection connection,
+                     sdk::MountFuse(mount_point, 1, geometry.logical_block_bytes));
     return std::unique_ptr<CompatDisk>(
         new FuseDisk(mount_point, std::move(connection.fds[0]), geometry));
   }

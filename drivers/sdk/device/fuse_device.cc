@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +21,7 @@
 #include "base/errno_status.h"
 #include "base/status_macros.h"
 #include "drivers/sdk/device/fuse_abi.h"
+#include "drivers/sdk/device/fuse_handshake.h"
 
 namespace diskd::sdk {
 namespace {
@@ -27,11 +29,6 @@ namespace {
 constexpr char kFusePath[] = "/dev/fuse";
 constexpr char kMountSource[] = "diskd";
 constexpr int kInitTimeoutMs = 10'000;
-// The kernel's default of 12 requests in the background throttles the loop device.
-constexpr int kMaxBackground = 256;
-constexpr int kMaxPages = kFuseMaxIoBytes / 4096;
-// The newest protocol this code knows. Minor versions only add.
-constexpr uint32_t kOurMinor = 45;
 
 // mountinfo writes blanks and the like as \ooo.
 std::string Unescape(absl::string_view field) {
@@ -82,7 +79,8 @@ absl::StatusOr<Fd> OpenFuse(int flags) {
   return ErrnoStatus(error, absl::StrCat("open ", kFusePath));
 }
 
-absl::StatusOr<bool> AnswerInit(int fd) {
+// True: unanswered requests can be sent again.
+absl::StatusOr<bool> AnswerInit(int fd, uint32_t max_io_bytes) {
   pollfd poll_fd{.fd = fd, .events = POLLIN, .revents = 0};
   const int ready = poll(&poll_fd, 1, kInitTimeoutMs);
   if (ready <= 0) return absl::DeadlineExceededError("the kernel sent no FUSE INIT request");
@@ -99,29 +97,15 @@ absl::StatusOr<bool> AnswerInit(int fd) {
   }
   memcpy(&init, buffer + sizeof(header),
          std::min(sizeof(init), static_cast<size_t>(received) - sizeof(header)));
-  const uint64_t offered = init.flags | static_cast<uint64_t>(init.flags2) << 32;
-  const uint64_t wanted = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | FUSE_MAX_PAGES |
-                          FUSE_PARALLEL_DIROPS | FUSE_INIT_EXT | kFuseHasResend;
-  const uint64_t agreed = wanted & offered;
-  if (init.major != FUSE_KERNEL_VERSION || (agreed & FUSE_MAX_PAGES) == 0) {
+  fuse_init_out out = FuseInitAnswer(init, max_io_bytes);
+  if (init.major != FUSE_KERNEL_VERSION || (out.flags & FUSE_MAX_PAGES) == 0) {
     return absl::FailedPreconditionError(absl::StrCat("the kernel speaks FUSE ", init.major, ".",
                                                       init.minor, "; 7.28 (Linux 4.20) is needed"));
   }
-  fuse_init_out out{};
-  out.major = FUSE_KERNEL_VERSION;
-  out.minor = std::min(init.minor, kOurMinor);
-  out.max_readahead = init.max_readahead;
-  out.flags = static_cast<uint32_t>(agreed);
-  out.flags2 = static_cast<uint32_t>(agreed >> 32);
-  out.max_background = kMaxBackground;
-  out.congestion_threshold = kMaxBackground * 3 / 4;
-  out.max_write = kFuseMaxIoBytes;
-  out.max_pages = kMaxPages;
-  out.time_gran = 1;
   fuse_out_header reply{.len = sizeof(reply) + sizeof(out), .error = 0, .unique = header.unique};
   iovec parts[] = {{&reply, sizeof(reply)}, {&out, sizeof(out)}};
   if (writev(fd, parts, 2) < 0) return ErrnoStatus(errno, "answer the FUSE INIT request");
-  return (agreed & kFuseHasResend) != 0;
+  return (static_cast<uint64_t>(out.flags2) << 32 & kFuseHasResend) != 0;
 }
 
 absl::StatusOr<Fd> Clone(int original) {
@@ -135,14 +119,16 @@ absl::StatusOr<Fd> Clone(int original) {
 
 }  // namespace
 
-absl::StatusOr<FuseConnection> MountFuse(const std::string& mount_point, int descriptors) {
+absl::StatusOr<FuseConnection> MountFuse(const std::string& mount_point, int descriptors,
+                                         uint32_t logical_block_bytes) {
   ASSIGN_OR_RETURN(const bool mounted, IsFuseMounted(mount_point));
   if (mounted) {
     return absl::FailedPreconditionError(absl::StrCat(mount_point, " has a FUSE mount already"));
   }
   FuseConnection connection;
   ASSIGN_OR_RETURN(Fd fd, OpenFuse(0));
-  const std::string options = absl::StrCat("fd=", fd.get(), ",rootmode=40000,user_id=0,group_id=0");
+  const uint32_t max_io_bytes = FuseMaxIoBytes(logical_block_bytes, sysconf(_SC_PAGESIZE));
+  const std::string options = FuseMountOptions(fd.get(), max_io_bytes);
   if (mount(kMountSource, mount_point.c_str(), "fuse", MS_NOSUID | MS_NODEV | MS_NOATIME,
             options.c_str()) != 0) {
     const int error = errno;
@@ -154,7 +140,7 @@ absl::StatusOr<FuseConnection> MountFuse(const std::string& mount_point, int des
     return ErrnoStatus(error, absl::StrCat("mount FUSE on ", mount_point));
   }
   auto undo = absl::MakeCleanup([&] { umount2(mount_point.c_str(), MNT_FORCE | MNT_DETACH); });
-  ASSIGN_OR_RETURN(connection.can_resend, AnswerInit(fd.get()));
+  ASSIGN_OR_RETURN(connection.can_resend, AnswerInit(fd.get(), max_io_bytes));
   connection.fds.push_back(std::move(fd));
   while (static_cast<int>(connection.fds.size()) < descriptors) {
     ASSIGN_OR_RETURN(Fd clone, Clone(connection.fds[0].get()));

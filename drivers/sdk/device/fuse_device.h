@@ -10,6 +10,7 @@
 #ifndef DISKD_DRIVERS_SDK_DEVICE_FUSE_DEVICE_H_
 #define DISKD_DRIVERS_SDK_DEVICE_FUSE_DEVICE_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@
 namespace diskd::sdk {
 
 inline constexpr char kFuseDiskName[] = "disk";  // MOUNT_POINT/disk
-inline constexpr int kFuseMaxIoBytes = 1 << 20;
+inline constexpr int kFuseMaxIoBytes = 1 << 20;  // that a driver must have room for
 
 struct FuseConnection {
   std::vector<Fd> fds;      // /dev/fuse, the original first, then its clones
@@ -28,8 +29,10 @@ struct FuseConnection {
 };
 
 // Mounts on an existing empty directory, does the INIT handshake, makes `descriptors - 1` clones.
+// Requests have whole blocks of the given size as long as the file's users ask for such.
 // FAILED_PRECONDITION: FUSE is not usable here, and why. Nothing stays behind on error.
-absl::StatusOr<FuseConnection> MountFuse(const std::string& mount_point, int descriptors);
+absl::StatusOr<FuseConnection> MountFuse(const std::string& mount_point, int descriptors,
+                                         uint32_t logical_block_bytes);
 
 // Aborts the connection (every waiting request fails with EIO) and unmounts. Never waits for a
 // driver. Not mounted: OK.

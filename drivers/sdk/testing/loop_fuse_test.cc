@@ -116,7 +116,7 @@ class FuseTest : public testing::Test {
 
 TEST_F(FuseTest, Mount_ThenAbort_LeavesNothing) {
   EXPECT_FALSE(Mounted());
-  auto connection = MountFuse(mount_point_, 3);
+  auto connection = MountFuse(mount_point_, 3, 512);
   ASSERT_TRUE(connection.ok()) << connection.status();
   EXPECT_EQ(connection->fds.size(), 3u);
   EXPECT_TRUE(Mounted());
@@ -128,13 +128,13 @@ TEST_F(FuseTest, Mount_ThenAbort_LeavesNothing) {
 }
 
 TEST_F(FuseTest, Mount_Twice_IsRefused) {
-  auto connection = MountFuse(mount_point_, 1);
+  auto connection = MountFuse(mount_point_, 1, 512);
   ASSERT_TRUE(connection.ok()) << connection.status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(MountFuse(mount_point_, 1).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(MountFuse(mount_point_, 1, 512).status()));
 }
 
 TEST_F(FuseTest, Mount_OnNothing_FailsAndLeavesNothing) {
-  EXPECT_FALSE(MountFuse(dir_.path() + "/missing", 1).ok());
+  EXPECT_FALSE(MountFuse(dir_.path() + "/missing", 1, 512).ok());
   EXPECT_TRUE(AbortAndUnmountFuse(dir_.path() + "/missing").ok());
   EXPECT_TRUE(AbortAndUnmountFuse(dir_.path() + "/missing/deeper").ok());
 }

@@ -112,7 +112,7 @@ class BuseTestDevice final : public TestDevice {
 absl::StatusOr<std::unique_ptr<TestDevice>> TestDevice::MakeFuse(const std::string& dir) {
   const std::string mount_point = absl::StrCat(dir, "/fuse");
   mkdir(mount_point.c_str(), 0700);
-  auto connection = MountFuse(mount_point, kQueues);
+  auto connection = MountFuse(mount_point, kQueues, LoopOptions().logical_block_bytes);
   if (!connection.ok()) return absl::UnimplementedError(connection.status().ToString());
   const bool can_resend = connection->can_resend;
   auto device = std::make_unique<FuseTestDevice>(mount_point, *std::move(connection));
