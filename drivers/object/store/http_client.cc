@@ -89,7 +89,7 @@ class HttpClient::Transfer {
   // A slow connection shared by many volumes would otherwise cut every body off, again and again.
   static absl::Duration TimeFor(const HttpRequest& request) {
     const size_t body = request.body == nullptr ? 0 : request.body->size();
-    return absl::Seconds(std::max(body, request.answer_bytes_max) / kLeastBytesPerSecond);
+    return absl::Seconds(body / kLeastBytesPerSecond);
   }
 
   void SetUp() {

@@ -26,7 +26,7 @@ namespace diskd::object {
 inline constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 inline constexpr absl::Duration kIdleTimeout = absl::Seconds(20);     // no byte in or out
 inline constexpr absl::Duration kAttemptTimeout = absl::Seconds(90);  // all of one request, and
-inline constexpr size_t kLeastBytesPerSecond = 16 << 10;              // ... its body at this rate
+inline constexpr size_t kLeastBytesPerSecond = 16 << 10;              // ... its upload at this rate
 inline constexpr size_t kHeaderBytesMax = 64 << 10;                   // of one answer
 inline constexpr size_t kWaitingMax = 1 << 16;                        // requests of one lane
 
