@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Requests on their way down: accept from the block layer, deliver to a
- * server (or leave that to deliver.c).
- *
- * A request is either put on a lane's submission ring at once, or kept on the
- * queue's FIFO of pending requests until the next ENTER of one of its servers
- * delivers it. The latter happens to writes when the servers are busy (a
- * server's CPU copies them, not the submitter's), when data memory is short,
- * behind other pending requests, while the device is quiesced, and while there
- * is no server. queue_rq() therefore never has to
- * send a request back to the block layer, and a parked queue costs no CPU.
+ * The block layer's requests on their way down, and what a queue is made of.
+ * queue_rq() never has to send a request back to the block layer, and a parked
+ * queue costs no CPU: accept.h keeps what cannot be delivered.
  */
 #include <linux/bitmap.h>
 #include <linux/poll.h>
@@ -17,11 +10,9 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "accept.h"
 #include "compat.h"
 #include "core.h"
-#include "data.h"
-#include "request.h"
-#include "ring.h"
 
 void buse_lane_wake(struct buse_lane *lane)
 {
@@ -37,184 +28,6 @@ void buse_queue_kick(struct buse_queue *q)
 
 	for (i = 0; i < q->nr_lanes; i++)
 		buse_lane_kick(&q->lanes[i]);
-}
-
-/* An idle server that waits, else the one that holds the fewest, else NULL. */
-static struct buse_lane *buse_pick_lane(struct buse_queue *q)
-{
-	struct buse_lane *lane = q->lanes;
-	struct buse_lane *best = NULL;
-
-	if (likely(q->nr_lanes == 1))
-		return lane->accepts ? lane : NULL;
-	for (; lane < q->lanes + q->nr_lanes; lane++) {
-		if (!lane->accepts)
-			continue;
-		if (!lane->nr_delivered && READ_ONCE(lane->need_wake))
-			return lane;
-		if (!best || lane->nr_delivered < best->nr_delivered)
-			best = lane;
-	}
-	return best;
-}
-
-/*
- * Shall the submitter copy a small write, under the spin lock? To an idle
- * server, unless the submitter has other things to do (away.c) and the server
- * is there for it; if there is no other CPU that could do it meanwhile; and on
- * a polled queue, whose server makes no calls in which it could copy.
- */
-static inline bool buse_copy_early(struct buse_queue *q, struct buse_lane *lane)
-{
-	if (num_online_cpus() == 1 || q->polled)
-		return true;
-	return !lane->nr_delivered &&
-	       !(READ_ONCE(lane->spins) && READ_ONCE(lane->busy_span));
-}
-
-/* Can the request go on the ring right here in the submitter? */
-static bool buse_try_direct(struct buse_queue *q, struct buse_lane *lane,
-			    u32 tag_nr)
-{
-	struct buse_tag *tag = &q->tags[tag_nr];
-	u32 bytes = buse_data_bytes(tag->rq);
-
-	if (!lane || q->pending_count || q->nr_copying || q->hold)
-		return false;
-	if (!bytes)
-		return true;
-	if (req_op(tag->rq) == REQ_OP_READ)
-		return buse_pool_get(q, tag_nr, bytes);
-	if (bytes > BUSE_CHUNK_BYTES || !buse_copy_early(q, lane))
-		return false;
-	if (!buse_pool_get(q, tag_nr, bytes))
-		return false;
-	buse_pool_copy(q, tag, true);
-	return true;
-}
-
-/* From here on the request is ours. Under q->lock. */
-static __always_inline void buse_own(struct buse_tag *tag, struct request *rq,
-				     u8 op)
-{
-	blk_mq_start_request(rq);
-	tag->rq = rq;
-	tag->op = op;
-	tag->delivered_before = false;
-	tag->nr_chunks = 0;
-}
-
-/* Delivers a request, or keeps it. Under q->lock. */
-static noinline void buse_place(struct buse_queue *q, u32 tag_nr)
-{
-	struct buse_lane *lane = buse_pick_lane(q);
-
-	if (buse_try_direct(q, lane, tag_nr))
-		buse_ring_put(lane, &q->tags[tag_nr]);
-	else
-		buse_pending_push(q, tag_nr);
-}
-
-static noinline blk_status_t buse_accept_rare(struct buse_queue *q,
-					      struct request *rq)
-{
-	struct buse_tag *tag = &q->tags[rq->tag];
-	int op = buse_op_of(rq);
-
-	if (q->failing || q->dead)
-		return BLK_STS_IOERR;
-	if (op < 0)
-		return BLK_STS_NOTSUPP;
-	buse_own(tag, rq, op);
-	if (q->extents) {
-		if (buse_order_enter(q, rq->tag)) {
-			tag->state = BUSE_TAG_HELD;
-			return BLK_STS_OK;
-		}
-	} else {
-		tag->sequence = atomic64_inc_return(&q->dev->sequence);
-	}
-	buse_place(q, rq->tag);
-	return BLK_STS_OK;
-}
-
-/*
- * Takes a request from the block layer. Under q->lock. Reads and writes of
- * queues with one lane are dealt with right here.
- */
-static __always_inline blk_status_t buse_accept(struct buse_queue *q,
-						struct request *rq)
-{
-	u32 tag_nr = rq->tag;
-	struct buse_tag *tag = &q->tags[tag_nr];
-	struct buse_lane *lane = q->lanes;
-	bool write = rq->cmd_flags & (__force blk_opf_t)REQ_OP_WRITE;
-
-	if (unlikely(rq->cmd_flags & BUSE_RARE) ||
-	    unlikely(q->failing || q->dead || q->special))
-		return buse_accept_rare(q, rq);
-	buse_own(tag, rq, write);
-	tag->sequence = atomic64_inc_return(&q->dev->sequence);
-	if (unlikely(!lane->accepts || tag->slot_kept ||
-		     blk_rq_bytes(rq) > BUSE_CHUNK_BYTES)) {
-		buse_place(q, tag_nr);
-		return BLK_STS_OK;
-	}
-	if (q->pending_count | q->nr_copying | q->hold ||
-	    (write && !buse_copy_early(q, lane))) {
-		buse_pending_push(q, tag_nr);
-		return BLK_STS_OK;
-	}
-	buse_pool_get_slot(q, tag, tag_nr);
-	if (write)
-		buse_pool_copy_plain(q, tag, rq, true);
-	buse_ring_write(q, lane, tag, tag_nr, write,
-			(u64)blk_rq_pos(rq) << SECTOR_SHIFT, blk_rq_bytes(rq),
-			tag->data_offset, 0);
-	return BLK_STS_OK;
-}
-
-/*
- * With several lanes: publishes on all, and wakes those that got something; if
- * there are pending requests, the others too to fetch them. Not just one: a
- * server that is busy looks like one that sleeps.
- */
-static noinline void buse_flush_lanes(struct buse_queue *q)
-	__releases(&q->lock)
-{
-	struct buse_lane *lane;
-	bool fetch = q->pending_count && !q->hold;
-	unsigned long got = 0;
-
-	for (lane = q->lanes; lane < q->lanes + q->nr_lanes; lane++) {
-		if (lane->published == lane->tail)
-			continue;
-		buse_lane_publish(lane);
-		got |= BIT(lane->index);
-	}
-	spin_unlock(&q->lock);
-	if (fetch)
-		smp_mb(); /* pending_count before need_wake: buse_lane_kick() */
-	for (lane = q->lanes; lane < q->lanes + q->nr_lanes; lane++) {
-		bool waits = fetch && READ_ONCE(lane->accepts) &&
-			     READ_ONCE(lane->need_wake);
-
-		if (got & BIT(lane->index) || waits)
-			buse_lane_kick(lane);
-	}
-}
-
-/* Ends a batch: publishes, drops q->lock, wakes. */
-static __always_inline void buse_flush_batch(struct buse_queue *q)
-	__releases(&q->lock)
-{
-	if (unlikely(q->nr_lanes > 1)) {
-		buse_flush_lanes(q);
-		return;
-	}
-	buse_lane_publish(q->lanes);
-	spin_unlock(&q->lock);
-	buse_lane_kick(q->lanes);
 }
 
 static blk_status_t buse_queue_rq(struct blk_mq_hw_ctx *hctx,
