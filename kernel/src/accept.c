@@ -67,7 +67,7 @@ blk_status_t buse_accept_rare(struct buse_queue *q, struct request *rq)
 		return BLK_STS_IOERR;
 	if (op < 0)
 		return BLK_STS_NOTSUPP;
-	buse_own(tag, rq, op);
+	buse_own(tag, rq, op, q->bios);
 	if (q->extents) {
 		if (buse_order_enter(q, rq->tag)) {
 			tag->state = BUSE_TAG_HELD;

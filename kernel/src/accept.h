@@ -35,9 +35,10 @@ static inline bool buse_copy_early(struct buse_queue *q, struct buse_lane *lane)
 
 /* From here on the request is ours. Under q->lock. */
 static __always_inline void buse_own(struct buse_tag *tag, struct request *rq,
-				     u8 op)
+				     u8 op, bool bio)
 {
-	blk_mq_start_request(rq);
+	if (!bio)
+		blk_mq_start_request(rq);
 	tag->rq = rq;
 	tag->op = op;
 	tag->delivered_before = false;
@@ -45,11 +46,11 @@ static __always_inline void buse_own(struct buse_tag *tag, struct request *rq,
 }
 
 /*
- * Takes a request from the block layer. Under q->lock. Reads and writes of
- * queues with one lane are dealt with right here.
+ * Takes a request from the block layer, or one that stands for a bio. Under
+ * q->lock. Reads and writes of queues with one lane are dealt with right here.
  */
 static __always_inline blk_status_t buse_accept(struct buse_queue *q,
-						struct request *rq)
+						struct request *rq, bool bio)
 {
 	u32 tag_nr = rq->tag;
 	struct buse_tag *tag = &q->tags[tag_nr];
@@ -59,7 +60,7 @@ static __always_inline blk_status_t buse_accept(struct buse_queue *q,
 	if (unlikely(rq->cmd_flags & BUSE_RARE) ||
 	    unlikely(q->failing || q->dead || q->special))
 		return buse_accept_rare(q, rq);
-	buse_own(tag, rq, write);
+	buse_own(tag, rq, write, bio);
 	tag->sequence = atomic64_inc_return(&q->dev->sequence);
 	if (unlikely(!lane->accepts || tag->slot_kept ||
 		     blk_rq_bytes(rq) > BUSE_CHUNK_BYTES)) {

@@ -7,8 +7,9 @@
  * interrupted, and after a task the next batches end on the server's CPU.
  *
  * All that is ours to do for the requests is done before: their tags are free,
- * their data is in their pages. So a lane may change hands meanwhile. The
- * requests keep the disk, and with it the lane, until the last of them has ended.
+ * their data is in their pages. So a lane may change hands meanwhile. Requests
+ * keep the disk, and with it the lane, until the last of them has ended; for bios
+ * buse_bio_drain() sees to that.
  */
 #include <linux/sched.h>
 
@@ -30,17 +31,30 @@ static void buse_note_submitter(struct buse_lane *lane)
 	lane->submitter_busy = span;
 }
 
+static void buse_away_done(struct buse_lane *lane)
+{
+	/* Pairs with the acquires in buse_away_claim() and buse_bio_drain(). */
+	smp_store_release(&lane->away, false);
+}
+
 /* The interrupt, on the submitters' CPU. */
 static void buse_end_call(void *info)
 {
 	struct buse_lane *lane = info;
-	struct io_comp_batch iob = lane->end_batch;
 
 	buse_note_submitter(lane);
-	/* Pairs with the acquire in buse_end_away(). */
-	smp_store_release(&lane->away, false);
-	/* The lane may go with the last request. */
-	blk_mq_end_request_batch(&iob);
+	/* Either way the lane may go when it is not away any more. */
+	if (lane->queue->bios) {
+		struct bio_list bios = lane->end_bios;
+
+		buse_away_done(lane);
+		buse_bio_end_list(&bios);
+	} else {
+		struct io_comp_batch iob = lane->end_batch;
+
+		buse_away_done(lane);
+		blk_mq_end_request_batch(&iob);
+	}
 }
 
 void buse_away_init(struct buse_lane *lane)
@@ -49,11 +63,11 @@ void buse_away_init(struct buse_lane *lane)
 }
 
 /*
- * Lets the CPU end the batch, or returns false: it is offline or busy, or has
- * not begun with the one before. Under lane->cq_mutex.
+ * May a batch be ended away? Not if the submitter's CPU is busy, or has not
+ * begun with the batch before. If so, it is to be put in the lane's end_batch or
+ * end_bios and sent. Under lane->cq_mutex.
  */
-bool buse_end_away(struct buse_lane *lane, unsigned int cpu,
-		   const struct io_comp_batch *iob)
+bool buse_away_claim(struct buse_lane *lane)
 {
 	/* There no request may end in an interrupt. */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT))
@@ -65,10 +79,15 @@ bool buse_end_away(struct buse_lane *lane, unsigned int cpu,
 		lane->submitter_busy--;
 		return false;
 	}
-	lane->end_batch = *iob;
-	lane->away = true;
+	WRITE_ONCE(lane->away, true);
+	return true;
+}
+
+/* False: the CPU is offline, and the batch the caller's again. */
+bool buse_away_send(struct buse_lane *lane, unsigned int cpu)
+{
 	if (likely(!smp_call_function_single_async(cpu, &lane->end_call)))
 		return true;
-	lane->away = false;
+	WRITE_ONCE(lane->away, false);
 	return false;
 }

@@ -172,7 +172,7 @@ static __always_inline void buse_collect(struct buse_queue *q,
 		if (unlikely(status) ||
 		    unlikely(!blk_mq_add_to_batch(rq, iob, false,
 						  blk_mq_end_request_batch)))
-			buse_queue_end(rq, status);
+			buse_queue_end(q, rq, status);
 	}
 }
 
@@ -196,8 +196,11 @@ static __always_inline void buse_end_batch(struct buse_lane *lane, bool idle,
 {
 	/* The bios of a client that polls must not end in an interrupt. */
 	if (idle && !lane->queue->polled && cpu != raw_smp_processor_id() &&
-	    buse_end_away(lane, cpu, iob))
-		return;
+	    buse_away_claim(lane)) {
+		lane->end_batch = *iob;
+		if (buse_away_send(lane, cpu))
+			return;
+	}
 	buse_end_begin(lane->queue);
 	iob->complete(iob);
 	buse_end_finish(lane->queue);
@@ -216,6 +219,12 @@ static __always_inline u32 buse_drain_batch(struct buse_lane *lane, u32 entries,
 	u32 taken = buse_take_batch(lane, entries, &plain, &idle);
 	unsigned int cpu = 0;
 
+	if (unlikely(q->bios)) {
+		if (!plain)
+			buse_settle_batch(q, lane->done, taken, server);
+		buse_bio_end_batch(lane, taken, plain, idle);
+		return taken;
+	}
 	if (server && taken)
 		cpu = blk_mq_rq_cpu(lane->done[0].tag->rq);
 	if (likely(plain)) {

@@ -21,14 +21,15 @@
  *
  * Who owns a request in which state of its tag (all changes under
  * buse_queue.lock unless noted):
- *   FREE		the block layer
+ *   FREE		the block layer; with bios (bio.c): nobody, or the submitter
  *   HELD		order.c; waits for requests that it overlaps
  *   PENDING		the queue; no data memory, not visible to a server
  *   COPYING		the task in ENTER or a poll that fills its data memory
  *   DELIVERED		the server of the tag's lane; the kernel may take it
  *			back (the lane changes hands, all I/O fails)
  *   COMPLETING		the task that is about to end it; that task alone sets
- *			FREE, without the lock, right before it ends the request
+ *			FREE, without the lock, right before it ends the request,
+ *			or takes the next step of a bio
  */
 #ifndef BUSE_CORE_H
 #define BUSE_CORE_H
@@ -67,6 +68,7 @@ enum buse_tag_state {
 #define BUSE_NR_CLASSES		4
 #define BUSE_NR_BUCKETS		28
 
+struct buse_bio;
 struct buse_order;
 struct buse_extent;
 
@@ -123,10 +125,13 @@ struct buse_lane {
 	u64 polled;		/* completions taken by clients' polls */
 	struct buse_done done[BUSE_BATCH];	/* for the drain */
 	/* A batch that ends on another CPU: away.c. */
-	bool away;		/* the rest is that CPU's, not cq_mutex's */
+	bool away;		/* the end_ is that CPU's, not cq_mutex's */
 	u32 submitter_busy;	/* for so many batches */
 	u32 busy_span;
-	struct io_comp_batch end_batch;
+	union {
+		struct io_comp_batch end_batch;
+		struct bio_list end_bios;
+	};
 	call_single_data_t end_call;
 };
 
@@ -144,6 +149,7 @@ struct buse_queue {
 	u32 data_offset;	/* as in the device */
 	bool polled;		/* its completions are taken by the clients' polls */
 	struct buse_extent *extents;	/* one per tag; NULL: not ordered */
+	struct buse_bio *bios;	/* one per tag; NULL: the block layer's requests */
 	u64 (*latency)[BUSE_NR_BUCKETS];	/* under lock */
 	struct mutex succession;
 
@@ -166,6 +172,9 @@ struct buse_queue {
 	u64 stale_completions;
 	u64 completed;
 	u64 held;
+	u16 *free_tags;		/* for bios: a stack */
+	u32 nr_free;
+	wait_queue_head_t tag_wait;
 };
 
 enum buse_fault {
@@ -206,7 +215,8 @@ struct buse_device {
 	bool stopping;		/* under disk->open_mutex: refuse opens */
 	bool dying;		/* DESTROY was called */
 	struct gendisk *disk;	/* under mutex */
-	struct blk_mq_tag_set tag_set;
+	struct blk_mq_tag_set tag_set;	/* not for bios */
+	unsigned int *queue_of;	/* by CPU, for bios */
 	struct work_struct scan_work;
 	struct delayed_work park_work;
 	struct delayed_work pins_work;
@@ -293,7 +303,8 @@ void buse_lane_deliver_pending(struct buse_lane *lane, bool may_sleep);
 
 /* pending.c */
 void buse_pending_sort(struct buse_queue *q);
-void buse_queue_end(struct request *rq, blk_status_t status);
+void buse_queue_end(struct buse_queue *q, struct request *rq,
+		    blk_status_t status);
 void buse_request_fail(struct buse_queue *q, struct request *rq);
 void buse_queue_fail(struct buse_queue *q);
 
@@ -316,10 +327,22 @@ int buse_lane_poll(struct buse_lane *lane, struct io_comp_batch *iob);
 
 /* away.c */
 void buse_away_init(struct buse_lane *lane);
-bool buse_end_away(struct buse_lane *lane, unsigned int cpu,
-		   const struct io_comp_batch *iob);
+bool buse_away_claim(struct buse_lane *lane);
+bool buse_away_send(struct buse_lane *lane, unsigned int cpu);
+
+/* bio.c */
+void buse_submit_bio(struct bio *bio);
+void buse_bio_end(struct buse_queue *q, struct request *rq, blk_status_t status);
+void buse_bio_end_list(struct bio_list *list);
+void buse_bio_end_batch(struct buse_lane *lane, u32 n, bool copy, bool idle);
+void buse_bio_drain(struct buse_device *dev);
+int buse_bio_init(struct buse_device *dev);
+int buse_bio_init_queue(struct buse_queue *q);
+void buse_bio_free(struct buse_device *dev);
+void buse_bio_free_queue(struct buse_queue *q);
 
 /* poll.c */
+void buse_map_cpus(struct blk_mq_queue_map *map);
 void buse_map_queues(struct blk_mq_tag_set *set);
 int buse_poll_hctx(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob);
 
@@ -370,6 +393,12 @@ void buse_fault_exit(void);
 /* control.c */
 int buse_control_init(void);
 void buse_control_exit(void);
+
+/* Does the disk take bios as they come? See bio.c. */
+static inline bool buse_takes_bios(const struct buse_device *dev)
+{
+	return dev->params.attributes & BUSE_ATTR_BIO;
+}
 
 static inline bool buse_fault(struct buse_queue *q, enum buse_fault kind)
 {

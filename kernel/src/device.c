@@ -27,6 +27,7 @@ static void buse_device_free(struct kref *ref)
 		buse_queue_free(&dev->queues[i]);
 	kvfree(dev->queues);
 	buse_order_free(dev);
+	buse_bio_free(dev);
 	kfree(dev);
 	if (atomic_dec_and_test(&nr_devices))
 		wake_up(&all_gone);
@@ -159,7 +160,7 @@ struct buse_device *buse_device_alloc(const struct buse_info *info)
 		dev->params.nr_queues = 0;
 		goto out;
 	}
-	if (buse_order_init(dev))
+	if (buse_order_init(dev) || buse_bio_init(dev))
 		goto out;
 	for (i = 0; i < dev->params.nr_queues; i++)
 		if (buse_queue_init(dev, i))

@@ -42,6 +42,13 @@ static const struct block_device_operations buse_disk_fops = {
 	.free_disk	= buse_disk_free,
 };
 
+static const struct block_device_operations buse_bio_disk_fops = {
+	.owner		= THIS_MODULE,
+	.open		= buse_disk_open,
+	.free_disk	= buse_disk_free,
+	.submit_bio	= buse_submit_bio,
+};
+
 static unsigned int buse_discard_sectors(const struct buse_params *p, u32 attr)
 {
 	return p->attributes & attr ? p->max_discard_bytes >> SECTOR_SHIFT : 0;
@@ -81,18 +88,27 @@ static struct gendisk *buse_disk_alloc(struct buse_device *dev)
 		lim.features |= BLK_FEAT_FUA;
 	if (p->attributes & BUSE_ATTR_ROTATIONAL)
 		lim.features |= BLK_FEAT_ROTATIONAL;
-	return blk_mq_alloc_disk(&dev->tag_set, &lim, dev);
+	if (!buse_takes_bios(dev))
+		return blk_mq_alloc_disk(&dev->tag_set, &lim, dev);
+	lim.features |= BLK_FEAT_NOWAIT | BLK_FEAT_IO_STAT;
+	return blk_alloc_disk(&lim, NUMA_NO_NODE);
 }
 #else
 static struct gendisk *buse_disk_alloc(struct buse_device *dev)
 {
 	const struct buse_params *p = &dev->params;
-	struct gendisk *disk = blk_mq_alloc_disk(&dev->tag_set, dev);
+	struct gendisk *disk = buse_takes_bios(dev) ?
+		blk_alloc_disk(NUMA_NO_NODE) :
+		blk_mq_alloc_disk(&dev->tag_set, dev);
 	struct request_queue *q;
 
-	if (IS_ERR(disk))
-		return disk;
+	if (IS_ERR_OR_NULL(disk))
+		return disk ?: ERR_PTR(-ENOMEM);
 	q = disk->queue;
+	if (buse_takes_bios(dev)) {
+		blk_queue_flag_set(QUEUE_FLAG_NOWAIT, q);
+		blk_queue_flag_set(QUEUE_FLAG_IO_STAT, q);
+	}
 	blk_queue_logical_block_size(q, p->logical_block_bytes);
 	blk_queue_physical_block_size(q, p->physical_block_bytes);
 	blk_queue_io_min(q, p->io_min_bytes);
@@ -120,12 +136,10 @@ static struct gendisk *buse_disk_alloc(struct buse_device *dev)
 }
 #endif
 
-/* Adds the disk, under dev->mutex, without a single I/O. */
-int buse_disk_add(struct buse_device *dev)
+static int buse_disk_alloc_tags(struct buse_device *dev)
 {
-	struct gendisk *disk;
-	int ret;
-
+	if (buse_takes_bios(dev))
+		return 0;
 	dev->tag_set.ops = &buse_mq_ops;
 	dev->tag_set.nr_hw_queues = dev->params.nr_queues;
 	dev->tag_set.nr_maps = dev->params.nr_poll_queues ? HCTX_MAX_TYPES : 1;
@@ -133,17 +147,31 @@ int buse_disk_add(struct buse_device *dev)
 	dev->tag_set.numa_node = NUMA_NO_NODE;
 	dev->tag_set.flags = buse_tag_set_flags();
 	dev->tag_set.driver_data = dev;
-	ret = buse_fault_alloc() ? -ENOMEM :
-				   blk_mq_alloc_tag_set(&dev->tag_set);
+	return buse_fault_alloc() ? -ENOMEM :
+				    blk_mq_alloc_tag_set(&dev->tag_set);
+}
+
+static void buse_disk_free_tags(struct buse_device *dev)
+{
+	if (!buse_takes_bios(dev))
+		blk_mq_free_tag_set(&dev->tag_set);
+}
+
+/* Adds the disk, under dev->mutex, without a single I/O. */
+int buse_disk_add(struct buse_device *dev)
+{
+	struct gendisk *disk;
+	int ret = buse_disk_alloc_tags(dev);
+
 	if (ret)
 		return ret;
-
 	disk = buse_fault_alloc() ? ERR_PTR(-ENOMEM) : buse_disk_alloc(dev);
 	if (IS_ERR(disk)) {
 		ret = PTR_ERR(disk);
 		goto out_tags;
 	}
-	disk->fops = &buse_disk_fops;
+	disk->fops = buse_takes_bios(dev) ? &buse_bio_disk_fops :
+					    &buse_disk_fops;
 	disk->private_data = dev;
 	snprintf(disk->disk_name, DISK_NAME_LEN, "buse%u", dev->index);
 	set_capacity(disk, dev->params.size_bytes >> SECTOR_SHIFT);
@@ -169,7 +197,7 @@ int buse_disk_add(struct buse_device *dev)
 out_disk:
 	put_disk(disk);
 out_tags:
-	blk_mq_free_tag_set(&dev->tag_set);
+	buse_disk_free_tags(dev);
 	return ret;
 }
 
@@ -213,7 +241,10 @@ void buse_disk_remove(struct buse_device *dev)
 {
 	cancel_work_sync(&dev->scan_work);
 	del_gendisk(dev->disk);
+	/* The block layer waits for its requests, not for bios. */
+	if (buse_takes_bios(dev))
+		buse_bio_drain(dev);
 	put_disk(dev->disk);
 	dev->disk = NULL;
-	blk_mq_free_tag_set(&dev->tag_set);
+	buse_disk_free_tags(dev);
 }

@@ -371,7 +371,7 @@ void buse_order_leave(struct buse_queue *q, u32 tag_nr)
 		if (!rq)
 			continue;
 		buse_order_remove(o, x, &ready);
-		buse_queue_end(rq, BLK_STS_IOERR);
+		buse_queue_end(x->q, rq, BLK_STS_IOERR);
 	}
 }
 

@@ -44,7 +44,8 @@ static int buse_check_blocks(struct buse_params *p)
 
 static int buse_check_discard(struct buse_params *p)
 {
-	if (!p->max_discard_segments || !(p->attributes & BUSE_ATTR_DISCARD))
+	if (!p->max_discard_segments || !(p->attributes & BUSE_ATTR_DISCARD) ||
+	    p->attributes & BUSE_ATTR_BIO)
 		p->max_discard_segments = 1;
 	/* The list of ranges has room in the tag's slot. */
 	BUILD_BUG_ON(BUSE_MAX_DISCARD_SEGMENTS * sizeof(struct buse_range) >
@@ -91,6 +92,7 @@ static int buse_check_queues(struct buse_params *p)
 		p->servers_per_queue = 1;
 	if (p->nr_queues > BUSE_MAX_QUEUES ||
 	    p->nr_poll_queues >= p->nr_queues ||
+	    (p->nr_poll_queues && p->attributes & BUSE_ATTR_BIO) ||
 	    p->servers_per_queue > BUSE_MAX_SERVERS_PER_QUEUE ||
 	    p->queue_depth > BUSE_MAX_QUEUE_DEPTH ||
 	    p->max_io_bytes > BUSE_MAX_IO_BYTES ||

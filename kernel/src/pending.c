@@ -29,10 +29,13 @@ void buse_pending_sort(struct buse_queue *q)
 }
 
 /* Ends a request that no tag refers to any more. */
-void buse_queue_end(struct request *rq, blk_status_t status)
+void buse_queue_end(struct buse_queue *q, struct request *rq,
+		    blk_status_t status)
 {
-	struct buse_queue *q = rq->mq_hctx->driver_data;
-
+	if (q->bios) {
+		buse_bio_end(q, rq, status);
+		return;
+	}
 	buse_end_begin(q);
 	blk_mq_end_request(rq, status);
 	buse_end_finish(q);
@@ -43,7 +46,7 @@ void buse_request_fail(struct buse_queue *q, struct request *rq)
 {
 	if (unlikely(q->extents))
 		buse_order_leave(q, rq->tag);
-	buse_queue_end(rq, BLK_STS_IOERR);
+	buse_queue_end(q, rq, BLK_STS_IOERR);
 }
 
 /* Fails everything the kernel or a server holds. q->failing or q->dead. */

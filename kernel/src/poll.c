@@ -12,7 +12,7 @@
  */
 #include "core.h"
 
-static void buse_map_cpus(struct blk_mq_queue_map *map)
+void buse_map_cpus(struct blk_mq_queue_map *map)
 {
 	unsigned int cpu, n = 0;
 

@@ -37,7 +37,7 @@ static blk_status_t buse_queue_rq(struct blk_mq_hw_ctx *hctx,
 	blk_status_t status;
 
 	spin_lock(&q->lock);
-	status = buse_accept(q, bd->rq);
+	status = buse_accept(q, bd->rq, false);
 	if (bd->last)
 		buse_flush_batch(q);
 	else
@@ -73,7 +73,7 @@ static void buse_queue_rqs(BUSE_RQ_LIST *list)
 		do {
 			refused = rq;
 			rq_list_pop(list);
-			status = buse_accept(q, refused);
+			status = buse_accept(q, refused, false);
 			rq = rq_list_peek(list);
 		} while (likely(!status) && rq &&
 			 rq->mq_hctx->driver_data == q);
@@ -152,11 +152,13 @@ int buse_queue_init(struct buse_device *dev, u32 index)
 		buse_lane_init(q, i);
 	q->special = q->nr_lanes > 1 || dev->order;
 	q->polled = index >= dev->params.nr_queues - dev->params.nr_poll_queues;
-	return buse_stats_init_queue(q) ?: buse_order_init_queue(q);
+	return buse_stats_init_queue(q) ?: buse_order_init_queue(q) ?:
+	       buse_bio_init_queue(q);
 }
 
 void buse_queue_free(struct buse_queue *q)
 {
+	buse_bio_free_queue(q);
 	buse_order_free_queue(q);
 	buse_stats_free_queue(q);
 	vfree(q->map);

@@ -44,7 +44,8 @@
 #define BUSE_ATTR_ROTATIONAL	(1U << 5)
 #define BUSE_ATTR_SECURE_ERASE	(1U << 6)
 #define BUSE_ATTR_ORDERED	(1U << 7)	/* overlapping requests one by one */
-#define BUSE_ATTR_ALL		((1U << 8) - 1)
+#define BUSE_ATTR_BIO		(1U << 8)	/* no merging, no scheduler, no polling */
+#define BUSE_ATTR_ALL		((1U << 9) - 1)
 
 /*
  * Geometry and limits of a device. Zero in a member marked (*) selects the

@@ -63,8 +63,16 @@ static int control(void) {
   return fd;
 }
 
+// With BUSE_DISKS=bios in the environment all disks are such, but polled ones, which cannot be.
+static void choose_disk(struct buse_params* params) {
+  const char* disks = getenv("BUSE_DISKS");
+  if (disks && !strcmp(disks, "bios") && !params->nr_poll_queues)
+    params->attributes |= BUSE_ATTR_BIO;
+}
+
 void control_call(unsigned long request, void* argument, const char* name) {
   int fd = control();
+  if (request == BUSE_CTL_CREATE) choose_disk(&((struct buse_info*)argument)->params);
   if (ioctl(fd, request, argument)) die(name);
   close(fd);
 }

@@ -5,6 +5,7 @@
 # tool and binary of the machine is there.
 #
 # usage: run.sh --kernel 6.1|6.12|newest|debug [--only REGEX] [--bin DIR] [--out DIR] [--tests DIR]
+#          [--disks requests|bios]   what the disks of busesrv take (BUSE_ATTR_BIO)
 #
 # OUT/results/TEST/ holds status (0 passed, 77 skipped, else failed), log and dmesg;
 # OUT/console.log what the machine printed. Exits 0 when the guest ran to its end, whatever the
@@ -13,7 +14,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 repo=$(readlink -f "$here/../..")
 
-KERNEL=6.12 ONLY=. BIN=$repo/build/bin OUT="" TESTS=$here/guest
+KERNEL=6.12 ONLY=. BIN=$repo/build/bin OUT="" TESTS=$here/guest DISKS=requests
 VM_CPUS=${VM_CPUS:-2}
 VM_MEMORY_MB=${VM_MEMORY_MB:-3072}
 while [ $# -gt 0 ]; do
@@ -22,6 +23,7 @@ while [ $# -gt 0 ]; do
     --only) ONLY=$2 ;;
     --bin) BIN=$(readlink -f "$2") ;;
     --out) OUT=$(readlink -m "$2") ;;
+    --disks) DISKS=$2 ;;
     --tests) TESTS=$(readlink -f "$2") ;;
     *) echo "run.sh: unknown option $1" >&2; exit 2 ;;
   esac
@@ -92,7 +94,7 @@ make_initrd "$OUT/initrd.gz"
 
 # Read by the guest's runner: nothing but words, so that the kernel command line stays short.
 for pair in KERNEL_SERIES="$KERNEL" TIME_SCALE="$TIME_SCALE" REPO="$repo" DISKD_BIN_DIR="$BIN" \
-  BUSE_KO="$OUT/kernel/buse.ko" PLANTED_KO="$OUT/planted/planted.ko" OUT="$OUT" ONLY="$ONLY" TESTS="$TESTS"; do
+  BUSE_KO="$OUT/kernel/buse.ko" PLANTED_KO="$OUT/planted/planted.ko" OUT="$OUT" ONLY="$ONLY" TESTS="$TESTS" BUSE_DISKS="$DISKS"; do
   printf '%s=%q\n' "${pair%%=*}" "${pair#*=}"
 done >"$OUT/environment"
 
