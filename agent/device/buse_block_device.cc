@@ -37,6 +37,7 @@ buse_info InfoOf(const DeviceSpec& spec) {
   if (g.fua()) p.attributes |= BUSE_ATTR_FUA;
   if (g.discard()) p.attributes |= BUSE_ATTR_DISCARD;
   if (g.write_zeroes()) p.attributes |= BUSE_ATTR_WRITE_ZEROES;
+  if (g.no_merging()) p.attributes |= BUSE_ATTR_BIO;
   return info;
 }
 
@@ -62,7 +63,14 @@ bool HasDisk(const buse_info& info) {
 absl::StatusOr<std::unique_ptr<Device>> BuseBlockDevice::Create(const DeviceSpec& spec) {
   ASSIGN_OR_RETURN(sdk::BuseControl control, sdk::BuseControl::Open());
   buse_info info = InfoOf(spec);
-  RETURN_IF_ERROR(control.Create(info));
+  absl::Status created = control.Create(info);
+  if (absl::IsInvalidArgument(created) && (info.params.attributes & BUSE_ATTR_BIO) != 0) {
+    // A module loaded before an upgrade of the package does not know this attribute.
+    info = InfoOf(spec);
+    info.params.attributes &= ~BUSE_ATTR_BIO;
+    created = control.Create(info);
+  }
+  RETURN_IF_ERROR(created);
   return std::unique_ptr<Device>(new BuseBlockDevice(std::move(control), info.index));
 }
 

@@ -300,6 +300,7 @@ absl::StatusOr<std::unique_ptr<sdk::Driver>> Open(const sdk::VolumeConfig& confi
   geometry.discard = !locked;
   geometry.write_zeroes = true;
   geometry.discard_granularity_bytes = kPageBytes;
+  geometry.merging = false;
   void* memory = mmap(nullptr, config.size_bytes, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_NORESERVE, file.get(), 0);
   if (memory == MAP_FAILED)

@@ -17,6 +17,7 @@ class NullDriver final : public sdk::SyncDriver {
     geometry_.read_only = config.read_only;
     geometry_.discard = true;
     geometry_.write_zeroes = true;
+    geometry_.merging = false;
   }
 
   sdk::Geometry geometry() const override { return geometry_; }

@@ -51,6 +51,11 @@ struct Geometry {
   bool discard = false;
   bool write_zeroes = false;
   uint32_t discard_granularity_bytes = 4096;
+  // True: small neighbouring requests are merged into larger ones, and the disk can have a
+  // scheduler. False, for a driver to which a request costs next to nothing, a flush too (these are
+  // not combined then): it gets them as they come, with a tenth less work in the kernel for each.
+  // Over FUSE it makes no difference.
+  bool merging = true;
 };
 
 enum class Op : uint8_t { kRead, kWrite, kFlush, kDiscard, kWriteZeroes };

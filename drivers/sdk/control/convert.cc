@@ -80,6 +80,7 @@ driver::v1::Geometry ToProto(const Geometry& geometry) {
   out.set_discard(geometry.discard);
   out.set_write_zeroes(geometry.write_zeroes);
   out.set_discard_granularity_bytes(geometry.discard_granularity_bytes);
+  out.set_no_merging(!geometry.merging);
   return out;
 }
 
