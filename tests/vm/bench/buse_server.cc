@@ -3,8 +3,9 @@
 // The candidate in the benchmarks: the SDK's server of the kernel module with the real drivers,
 // without the process around them, so that each setting can be measured.
 //
-//   bench_buse null|memory SIZE_MB QUEUES default|batch SPIN_US
+//   bench_buse null|memory|bio SIZE_MB QUEUES default|batch SPIN_US
 //
+// bio: the driver memory on a disk that takes bios as they come (BUSE_ATTR_BIO).
 // Prints the disk's path when it serves; SIGTERM removes it.
 #include "drivers/sdk/transport/buse_server.h"
 
@@ -70,9 +71,9 @@ diskd::sdk::VolumeConfig Volume(const Settings& settings) {
 }
 
 absl::StatusOr<std::unique_ptr<diskd::sdk::Driver>> OpenDriver(const Settings& settings) {
-  const diskd::sdk::DriverDefinition& definition = settings.driver == "memory"
-                                                       ? diskd::memory_driver::Definition()
-                                                       : diskd::null_driver::Definition();
+  const diskd::sdk::DriverDefinition& definition = settings.driver == "null"
+                                                       ? diskd::null_driver::Definition()
+                                                       : diskd::memory_driver::Definition();
   const diskd::sdk::VolumeConfig config = Volume(settings);
   if (definition.provision == nullptr) return definition.open(config);
   RETURN_IF_ERROR(definition.provision(config));
@@ -89,6 +90,7 @@ absl::StatusOr<buse_info> Create(BuseControl& control, const Settings& settings)
   name.copy(info.name, sizeof(info.name) - 1);
   info.params.size_bytes = settings.bytes;
   info.params.nr_queues = settings.queues;
+  if (settings.driver == "bio") info.params.attributes |= BUSE_ATTR_BIO;
   RETURN_IF_ERROR(control.Create(info));
   return info;
 }
@@ -151,7 +153,7 @@ int main(int argc, char** argv) {
   if (argc != 6 || !absl::SimpleAtoi(argv[2], &size_mb) ||
       !absl::SimpleAtoi(argv[3], &settings.queues) ||
       !absl::SimpleAtoi(argv[5], &settings.spin_us)) {
-    fprintf(stderr, "usage: bench_buse null|memory SIZE_MB QUEUES default|batch SPIN_US\n");
+    fprintf(stderr, "usage: bench_buse null|memory|bio SIZE_MB QUEUES default|batch SPIN_US\n");
     return 2;
   }
   settings.driver = argv[1];

@@ -85,7 +85,8 @@ system_up() {
       ;;
   esac
   [ -b "$DEVICE" ] || return 1
-  echo none >"/sys/block/${DEVICE#/dev/}/queue/scheduler"
+  # Of those that have one.
+  echo none >"/sys/block/${DEVICE#/dev/}/queue/scheduler" 2>/dev/null
   # Memory behind every block.
   [ "$1" = null_blk ] || dd if=/dev/zero of="$DEVICE" bs=1M count=$SIZE_MB 2>/dev/null
   sync
@@ -190,7 +191,7 @@ up_or_fail() { # SYSTEM SETTING
 # On one CPU there is nothing to spin for.
 settings="default batch"
 [ "$CPUS" = 1 ] || settings="$settings default+spin batch+spin"
-IN_KERNEL="null_blk ramblk brd" SERVED="buse-null buse-memory ublk-null ublk-ram"
+IN_KERNEL="null_blk ramblk brd" SERVED="buse-null buse-memory buse-bio ublk-null ublk-ram"
 
 cost_of() { # SYSTEM SETTING
   wanted "$1" "$2" && up_or_fail "$1" "$2" || return 0

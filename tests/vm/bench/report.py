@@ -12,7 +12,8 @@ import sys
 
 LINE = re.compile(r"(COST|SYSCALLS|IOPS) (\S+) (\S+) (\S+) (\d+) ([\d.]+)$")
 SPECS = [("randread", 32), ("randwrite", 32), ("randread", 1), ("randwrite", 1)]
-BUSE, UBLK, FLOOR = "buse-memory", "ublk-ram", "null_blk"
+UBLK, FLOOR = "ublk-ram", "null_blk"
+BUSE = ("buse-memory", "buse-bio")  # on a disk of requests, and of bios
 
 
 def read(path):
@@ -65,6 +66,27 @@ def paired(measured, table, spec, ours, theirs, avoid=None):
     return {"median": middle, "quartiles": [low, high]}
 
 
+def cost_ratios(table, cpus, ours, spec):
+    """One of our systems beside the others, or None."""
+    floor = best(table, FLOOR, spec, min)[0]
+    buse, buse_setting = best(table, ours, spec, min)
+    ublk, ublk_setting = best(table, UBLK, spec, min)
+    if not (floor and buse and ublk):
+        return None
+    row = {
+        "excess": ratio(buse - floor, ublk - floor),
+        "total": ratio(buse, ublk),
+        "total_to_null_blk": ratio(buse, floor),
+        "buse_setting": buse_setting,
+        "ublk_setting": ublk_setting,
+    }
+    plain = best(table, UBLK, spec, min, avoid="spin")[0]
+    if cpus > 1 and plain:
+        row["total_to_ublk_without_spin"] = ratio(buse, plain)
+        row["excess_to_ublk_without_spin"] = ratio(buse - floor, plain - floor)
+    return row
+
+
 def cost(paths):
     out = {"instructions_per_io": {}, "server_system_calls_per_io": {}}
     ratios = {}
@@ -76,26 +98,14 @@ def cost(paths):
         out["server_system_calls_per_io"][f"smp{cpus}"] = medians(measured.get("SYSCALLS", {}))
         for pattern, depth in SPECS:
             spec = f"{pattern} qd{depth}"
-            floor = best(table, FLOOR, spec, min)[0]
-            buse, buse_setting = best(table, BUSE, spec, min)
-            ublk, ublk_setting = best(table, UBLK, spec, min)
-            if not (floor and buse and ublk):
-                continue
-            row = {
-                "excess": ratio(buse - floor, ublk - floor),
-                "total": ratio(buse, ublk),
-                "buse_setting": buse_setting,
-                "ublk_setting": ublk_setting,
-            }
-            plain = [
-                specs[spec] for s, specs in table[UBLK].items() if "spin" not in s and spec in specs
-            ]
-            if cpus > 1 and plain:
-                row["total_to_ublk_without_spin"] = ratio(buse, min(plain))
-                row["excess_to_ublk_without_spin"] = ratio(buse - floor, min(plain) - floor)
-            ratios.setdefault(f"qd{depth}_smp{cpus}", {})[pattern] = row
+            for ours in BUSE:
+                row = cost_ratios(table, cpus, ours, spec)
+                if row:
+                    where = ratios.setdefault(ours, {}).setdefault(f"qd{depth}_smp{cpus}", {})
+                    where[pattern] = row
+    # Of the disk of requests, as null_blk and ublk are: those of bios are in best_settings.
     for where in ("qd32_smp1", "qd32_smp2"):
-        rows = ratios.get(where, {})
+        rows = ratios.get(BUSE[0], {}).get(where, {})
         out[f"ratio_excess_{where}"] = {pattern: row["excess"] for pattern, row in rows.items()}
     out["best_settings"] = ratios
     return out
@@ -119,14 +129,16 @@ def iops(paths):
     for pattern, depth in SPECS:
         spec = f"{pattern} qd{depth}"
         relative = functools.partial(paired, measured, table, spec)
-        row = {
-            system: relative(BUSE, system) for system in (UBLK, "nbd", FLOOR, "ramblk")
-        }
-        row["ublk-ram without spin"] = relative(BUSE, UBLK, avoid="spin")
+        row = {}
+        for ours in BUSE:
+            row[ours] = {
+                system: relative(ours, system) for system in (UBLK, "nbd", FLOOR, "ramblk")
+            }
+            row[ours]["ublk-ram without spin"] = relative(ours, UBLK, avoid="spin")
+            row[ours]["setting"] = best(table, ours, spec, max)[1]
         row["polled to ublk-ram"] = relative("buse-polled", UBLK)
         row["polled to ublk-ram without spin"] = relative("buse-polled", UBLK, avoid="spin")
         row["polled to nbd"] = relative("buse-polled", "nbd")
-        row["buse_setting"] = best(table, BUSE, spec, max)[1]
         row["ublk_setting"] = best(table, UBLK, spec, max)[1]
         out["relative"][spec] = row
     return out
