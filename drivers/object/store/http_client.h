@@ -58,6 +58,8 @@ struct HttpClientOptions {
   std::shared_ptr<const SendGate> gate;
 };
 
+class HttpTransfer;
+
 // Thread-safe. The destructor ends every request with UNAVAILABLE and waits for its `done`.
 class HttpClient {
  public:
@@ -81,7 +83,6 @@ class HttpClient {
     Prepare prepare;
     Done done;
   };
-  class Transfer;
 
   void Loop();
   bool TakeWaiting();  // false: stopping
@@ -100,7 +101,7 @@ class HttpClient {
 
   // Of the thread.
   std::deque<Waiting> waiting_;
-  std::map<void*, std::unique_ptr<Transfer>> transfers_;  // by CURL easy handle
+  std::map<void*, std::unique_ptr<HttpTransfer>> transfers_;  // by CURL easy handle
 
   std::thread thread_;  // last: starts when the rest is there
 };
