@@ -25,7 +25,8 @@ void InitCurlOnce() {
 
 HttpClient::HttpClient(HttpClientOptions options)
     : options_(std::move(options)), multi_((InitCurlOnce(), curl_multi_init())) {
-  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(options_.in_flight_max));
+  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS,
+                    static_cast<long>(options_.in_flight_max + options_.slow_max));
   thread_ = std::thread(&HttpClient::Loop, this);
   pthread_setname_np(thread_.native_handle(),
                      absl::StrCat("store-", options_.name).substr(0, 15).c_str());
@@ -80,7 +81,7 @@ void HttpClient::StartTransfers() {
     done(absl::UnavailableError(
         absl::StrCat("more than ", kWaitingMax, " requests wait for the store")));
   }
-  while (!waiting_.empty() && transfers_.size() < static_cast<size_t>(options_.in_flight_max)) {
+  while (!waiting_.empty() && HasRoom()) {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
     absl::StatusOr<HttpRequest> request = next.prepare();
@@ -122,15 +123,27 @@ void HttpClient::ExpireTransfers() {
   }
 }
 
+bool HttpClient::HasRoom() const {
+  const absl::Duration now = options_.clock();
+  const auto slow = std::count_if(transfers_.begin(), transfers_.end(), [now](const auto& entry) {
+    return entry.second->slow_at() <= now;
+  });
+  const auto beside = static_cast<size_t>(std::min<int64_t>(slow, options_.slow_max));
+  return transfers_.size() - beside < static_cast<size_t>(options_.in_flight_max);
+}
+
 int HttpClient::PollMilliseconds() const {
   // A finished transfer makes room, which nothing wakes us for.
-  if (!waiting_.empty() && transfers_.size() < static_cast<size_t>(options_.in_flight_max)) {
-    return 0;
-  }
+  if (!waiting_.empty() && HasRoom()) return 0;
   if (transfers_.empty()) return kPollMsMax;
+  const absl::Duration now = options_.clock();
   absl::Duration next = absl::InfiniteDuration();
-  for (const auto& [easy, transfer] : transfers_) next = std::min(next, transfer->deadline());
-  const int64_t wait = absl::ToInt64Milliseconds(next - options_.clock()) + 1;
+  for (const auto& [easy, transfer] : transfers_) {
+    next = std::min(next, transfer->deadline());
+    // So does one that becomes slow.
+    if (!waiting_.empty() && transfer->slow_at() > now) next = std::min(next, transfer->slow_at());
+  }
+  const int64_t wait = absl::ToInt64Milliseconds(next - now) + 1;
   return static_cast<int>(std::clamp<int64_t>(wait, 0, kPollMsMax));
 }
 

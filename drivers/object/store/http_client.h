@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One lane of HTTP requests to one server: a thread, its connections, and a limit of requests in
-// flight; what is above the limit waits in order. libcurl does the protocol.
+// flight; what is above the limit waits in order. A lane may let go on beside them what gets no
+// answer: a server that hangs for some names would else hold up all others. libcurl does the
+// protocol.
 #ifndef DISKD_DRIVERS_OBJECT_STORE_HTTP_CLIENT_H_
 #define DISKD_DRIVERS_OBJECT_STORE_HTTP_CLIENT_H_
 
@@ -24,6 +26,7 @@
 namespace diskd::object {
 
 inline constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
+inline constexpr absl::Duration kPatience = absl::Seconds(2);         // for an answer to begin
 inline constexpr absl::Duration kIdleTimeout = absl::Seconds(20);     // no byte in or out
 inline constexpr absl::Duration kAttemptTimeout = absl::Seconds(90);  // all of one request, and
 inline constexpr size_t kLeastBytesPerSecond = 16 << 10;              // ... its upload at this rate
@@ -47,6 +50,10 @@ struct HttpAnswer {
 struct HttpClientOptions {
   std::string name;  // of the lane, for the thread
   int in_flight_max = 8;
+  // Requests that were sent and whose answer has not begun for longer than `patience` leave their
+  // places to others; so many at most at the same time.
+  int slow_max = 0;
+  absl::Duration patience = kPatience;
   absl::Duration connect_timeout = kConnectTimeout;
   absl::Duration idle_timeout = kIdleTimeout;
   absl::Duration attempt_timeout = kAttemptTimeout;
@@ -89,6 +96,8 @@ class HttpClient {
   void StartTransfers();
   void FinishTransfers();
   void ExpireTransfers();
+  // Whether one more may be sent.
+  bool HasRoom() const;
   int PollMilliseconds() const;
   void FailAll();
 

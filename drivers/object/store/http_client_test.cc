@@ -9,12 +9,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <memory>
 #include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "base/fd.h"
@@ -158,6 +161,100 @@ TEST(HttpClientTest, TimeOuts_CountByTheClientsClockAlone) {
   taken.WaitForNotification();
   EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kConnectTimeout));
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+}
+
+// Requests to a server that answers none of them, by a clock that stands still.
+class SlowLane {
+ public:
+  explicit SlowLane(HttpClientOptions options) {
+    options.clock = [this] { return absl::Seconds(seconds_.load()); };
+    auto server = HttpServer::Start([this](const ServerRequest&) {
+      const absl::MutexLock lock(&mutex_);
+      ++arrived_;
+      ServerReply reply;
+      reply.wire = ServerReply::Wire::kSilent;
+      return reply;
+    });
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    client_ = std::make_unique<HttpClient>(std::move(options));
+  }
+
+  void StartGets(int count) {
+    for (int i = 0; i < count; ++i) {
+      client_->Start([this] { return Begin(); },
+                     [this](const absl::StatusOr<HttpAnswer>&) {
+                       const absl::MutexLock lock(&mutex_);
+                       --in_flight_;
+                       ++ended_;
+                     });
+    }
+  }
+  // The client can't know that this clock has jumped: a request wakes it.
+  void Pass(absl::Duration time) {
+    seconds_ += absl::ToInt64Seconds(time);
+    client_->Start([] { return absl::CancelledError("only to wake it"); },
+                   [](const absl::StatusOr<HttpAnswer>&) {});
+  }
+  bool AwaitArrived(int count) { return Await(&arrived_, count); }
+  bool AwaitEnded(int count) { return Await(&ended_, count); }
+  int most_in_flight() {
+    const absl::MutexLock lock(&mutex_);
+    return most_in_flight_;
+  }
+
+ private:
+  HttpRequest Begin() {
+    const absl::MutexLock lock(&mutex_);
+    most_in_flight_ = std::max(most_in_flight_, ++in_flight_);
+    HttpRequest request;
+    request.method = "GET";
+    request.url = absl::StrCat("http://127.0.0.1:", server_->port(), "/");
+    return request;
+  }
+  bool Await(const int* number, int least) {
+    const absl::MutexLock lock(&mutex_);
+    const auto enough = [number, least] { return *number >= least; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&enough), kConnectTimeout);
+  }
+
+  std::atomic<int64_t> seconds_ = 1;
+  absl::Mutex mutex_;
+  int arrived_ = 0;
+  int in_flight_ = 0;
+  int most_in_flight_ = 0;
+  int ended_ = 0;
+  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<HttpClient> client_;  // last: its thread uses the rest
+};
+
+TEST(HttpClientTest, SlowRequests_LeaveTheirPlacesUpToALimit) {
+  HttpClientOptions options;
+  options.in_flight_max = 2;
+  options.slow_max = 3;
+  SlowLane lane(options);
+  lane.StartGets(10);
+  const absl::Duration slow = kPatience + absl::Seconds(1);
+  for (const int arrived : {2, 4, 5}) {
+    ASSERT_TRUE(lane.AwaitArrived(arrived)) << arrived;
+    lane.Pass(slow);
+  }
+  // Were there a place for one more, it would be taken before these time out.
+  lane.Pass(kIdleTimeout);
+  EXPECT_TRUE(lane.AwaitEnded(5));
+  EXPECT_EQ(lane.most_in_flight(), 5);
+}
+
+TEST(HttpClientTest, SlowRequests_OfALaneThatHasNoneBeside_KeepTheirPlaces) {
+  HttpClientOptions options;
+  options.in_flight_max = 2;
+  SlowLane lane(options);
+  lane.StartGets(4);
+  ASSERT_TRUE(lane.AwaitArrived(2));
+  lane.Pass(kPatience + absl::Seconds(1));
+  lane.Pass(kIdleTimeout);
+  EXPECT_TRUE(lane.AwaitEnded(2));
+  EXPECT_EQ(lane.most_in_flight(), 2);
 }
 
 }  // namespace

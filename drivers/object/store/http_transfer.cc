@@ -166,6 +166,7 @@ std::string HttpTransfer::Reason(CURLcode code) const {
 int HttpTransfer::OnSend(void* self, char*, char*, int, int) {
   auto* transfer = static_cast<HttpTransfer*>(self);
   transfer->Touch();
+  transfer->unanswered_since_ = transfer->options_.clock();
   const bool may_repeat = transfer->request_.method == "GET" || transfer->request_.method == "HEAD";
   if (may_repeat) return CURL_PREREQFUNC_OK;
   const auto& gate = transfer->options_.gate;
@@ -198,6 +199,7 @@ int HttpTransfer::OnProgress(void* self, curl_off_t, curl_off_t received, curl_o
 size_t HttpTransfer::OnHeader(char* data, size_t, size_t size, void* self) {
   auto* transfer = static_cast<HttpTransfer*>(self);
   transfer->Touch();
+  transfer->unanswered_since_ = absl::InfiniteDuration();
   transfer->header_bytes_ += size;
   if (transfer->header_bytes_ > kHeaderBytesMax) {
     transfer->fault_ = "answer with too many headers";

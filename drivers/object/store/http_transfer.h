@@ -31,6 +31,8 @@ class HttpTransfer {
   bool StillSending();
   // By the client's clock.
   absl::Duration deadline() const { return std::min(deadline_, idle_deadline_); }
+  // From when on it is slow, if its answer does not begin before.
+  absl::Duration slow_at() const { return unanswered_since_ + options_.patience; }
 
   void Finish(CURLcode code) { done_(Result(code)); }
   void Fail(absl::Status status) { done_(std::move(status)); }
@@ -60,6 +62,7 @@ class HttpTransfer {
   const absl::Duration attempt_limit_;
   const absl::Duration deadline_;
   absl::Duration idle_deadline_;
+  absl::Duration unanswered_since_ = absl::InfiniteDuration();
   curl_off_t progress_ = 0;  // bytes of bodies, both ways
   int queued_ = 0;           // bytes in the kernel, when it was last asked
   curl_slist* headers_ = nullptr;

@@ -18,10 +18,12 @@ S3Client::S3Client(const S3Options& options, S3Endpoint endpoint, const std::str
     : endpoint_(std::move(endpoint)),
       region_(options.region),
       credentials_(std::move(credentials)) {
-  const auto lane = [&options, &ca_pem](std::string name, int in_flight) {
+  const auto lane = [&options, &ca_pem](std::string name, int in_flight, int slow_max = 0) {
     return std::make_unique<HttpClient>(
         HttpClientOptions{.name = std::move(name),
                           .in_flight_max = in_flight,
+                          .slow_max = slow_max,
+                          .patience = options.patience,
                           .connect_timeout = options.connect_timeout,
                           .idle_timeout = options.idle_timeout,
                           .attempt_timeout = options.attempt_timeout,
@@ -29,8 +31,9 @@ S3Client::S3Client(const S3Options& options, S3Endpoint endpoint, const std::str
                           .resolve = options.resolve,
                           .gate = options.gate});
   };
-  lanes_ = {lane("read", options.reads_in_flight), lane("upload", options.uploads_in_flight),
-            lane("collect", options.collects_in_flight), lane("lease", kLeasesInFlight)};
+  lanes_ = {lane("read", options.reads_in_flight, kSlowReadsMax),
+            lane("upload", options.uploads_in_flight), lane("collect", options.collects_in_flight),
+            lane("lease", kLeasesInFlight)};
 }
 
 absl::StatusOr<HttpRequest> S3Client::Sign(const S3Request& request, Credentials* used) {

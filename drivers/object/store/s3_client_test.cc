@@ -175,6 +175,25 @@ TEST_F(S3ClientTest, LaneLimit_HoldsAndReadsDoNotWaitBehindUploads) {
   EXPECT_LE(Count("PUT"), 1 + 3);
 }
 
+TEST_F(S3ClientTest, ReadsThatGetNoAnswer_DoNotHoldUpOthers) {
+  Start();
+  ASSERT_TRUE(PutNow(*store_, "a", "x").ok());
+  options_.patience = absl::Milliseconds(50);
+  Reopen();
+  server_->AddFault("action=silent_after method=GET key=hangs count=-1");
+  constexpr int kHanging = 2 * kReadsInFlight;
+  std::atomic<int> ended = 0;
+  for (int i = 0; i < kHanging; ++i) {
+    store_->Get(Lane::kRead, absl::StrCat("hangs", i), std::nullopt,
+                [&ended](const absl::StatusOr<GetResult>&) { ++ended; });
+  }
+  const auto got = GetNow(*store_, "a");
+  EXPECT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(ended, 0) << "it had to wait for one of them to time out";
+  store_.reset();
+  EXPECT_EQ(ended, kHanging);
+}
+
 TEST_F(S3ClientTest, VirtualHostAddressing_ReachesTheBucket) {
   Start();
   options_.addressing = S3Options::Addressing::kVirtualHost;

@@ -17,6 +17,7 @@ namespace diskd::object {
 
 // Requests in flight, and so connections, of each lane.
 inline constexpr int kReadsInFlight = 32;
+inline constexpr int kSlowReadsMax = 128;  // beside these, without an answer for kPatience
 inline constexpr int kUploadsInFlight = 8;
 inline constexpr int kCollectsInFlight = 4;
 inline constexpr int kLeasesInFlight = 2;
@@ -49,6 +50,7 @@ struct S3Options {
   int reads_in_flight = kReadsInFlight;
   int uploads_in_flight = kUploadsInFlight;
   int collects_in_flight = kCollectsInFlight;
+  absl::Duration patience = kPatience;
   absl::Duration connect_timeout = kConnectTimeout;
   absl::Duration idle_timeout = kIdleTimeout;
   absl::Duration attempt_timeout = kAttemptTimeout;
