@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "drivers/object/testing/test_volume.h"
@@ -231,6 +232,22 @@ TEST(ObjectDriver_Deprovision, StoreThatCantBeOpened_KeepsTheVolume) {
   ASSERT_TRUE(Definition().provision(config).ok());
   std::filesystem::remove_all(store);
   EXPECT_TRUE(Definition().deprovision(config).ok()) << "a directory that is gone has no volumes";
+}
+
+TEST(ObjectDriver_Deprovision, BrokenOff_IsKnownAsRepeatedWhereTheIdMayBeUsedAgain) {
+  for (const std::string id : {"", "00112233445566778899aabbccddeeff"}) {
+    const sdk::TempDir dir;
+    sdk::VolumeConfig config = Config(dir);
+    config.parameters["volume"] = id;
+    ASSERT_TRUE(Definition().provision(config).ok());
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(dir.path() + "/store/objects")) {
+      if (entry.is_regular_file()) std::ofstream(entry.path()) << "damaged";
+    }
+    const absl::Status failed = Definition().deprovision(config);
+    EXPECT_TRUE(absl::IsDataLoss(failed)) << failed;
+    EXPECT_EQ(std::filesystem::exists(dir.path() + "/object.deleting"), !id.empty());
+  }
 }
 
 TEST(ObjectDriver_Fenced, RequestsThatFail_AreNotLoggedOneByOne) {

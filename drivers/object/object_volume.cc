@@ -138,16 +138,19 @@ absl::StatusOr<Head> FindHead(Store& store, const ObjectVolume& volume) {
 // Says that this node's volume made the one in the store, and may find it there again.
 std::string MarkPath(const sdk::VolumeConfig& config) { return config.state_dir + "/object.made"; }
 
-// `origin`: what it is a clone of, in hexadecimal digits.
-absl::Status Mark(const sdk::VolumeConfig& config, const std::string& origin) {
-  const std::string path = MarkPath(config);
+absl::Status MakeMark(const std::string& path, const std::string& content) {
   const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!fd.valid() ||
-      pwrite(fd.get(), origin.data(), origin.size(), 0) != static_cast<ssize_t>(origin.size()) ||
+      pwrite(fd.get(), content.data(), content.size(), 0) != static_cast<ssize_t>(content.size()) ||
       fsync(fd.get()) != 0) {
     return ErrnoStatus(errno, absl::StrCat("create ", path));
   }
   return absl::OkStatus();
+}
+
+// `origin`: what it is a clone of, in hexadecimal digits.
+absl::Status Mark(const sdk::VolumeConfig& config, const std::string& origin) {
+  return MakeMark(MarkPath(config), origin);
 }
 
 std::optional<Uuid> MarkedOrigin(const sdk::VolumeConfig& config) {
@@ -336,6 +339,28 @@ absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfi
   return MakeLogFile(volume.log_path, volume.log_bytes);
 }
 
+namespace {
+
+// Says that a deletion has begun, of which something may still be on its way to the store.
+std::string DeletionPath(const sdk::VolumeConfig& config) {
+  return config.state_dir + "/object.deleting";
+}
+
+absl::Status DeleteInStore(const sdk::VolumeConfig& config, const Uuid& id,
+                           OfflineVolumes& offline) {
+  Volumes::Deletion deletion{.origin = MarkedOrigin(config)};
+  // One that was made of the volume's own id is not used again.
+  deletion.id_is_spent = Parameter(config, "volume").empty();
+  if (!deletion.id_is_spent) {
+    deletion.repeated = access(DeletionPath(config).c_str(), F_OK) == 0;
+    RETURN_IF_ERROR(MakeMark(DeletionPath(config), ""));
+  }
+  return offline.Run<absl::Status>(
+      [&](Volumes& volumes, auto done) { volumes.Delete(id, deletion, std::move(done)); });
+}
+
+}  // namespace
+
 absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
   ASSIGN_OR_RETURN(ObjectVolume volume, ParseAllButKey(config));
   const absl::Status key = SetPacking(config, volume.packing, volume.options);
@@ -350,13 +375,9 @@ absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
     const bool lasting =
         absl::IsFailedPrecondition(offline.status()) || absl::IsNotFound(offline.status());
     if (!offline.ok() && (!lasting || MayBeThere(config, volume))) return offline.status();
-    if (offline.ok()) {
-      const std::optional<Uuid> origin = MarkedOrigin(config);
-      RETURN_IF_ERROR((*offline)->Run<absl::Status>([&](Volumes& volumes, auto done) {
-        volumes.Delete(volume.id, origin, std::move(done));
-      }));
-    }
+    if (offline.ok()) RETURN_IF_ERROR(DeleteInStore(config, volume.id, **offline));
   }
+  RETURN_IF_ERROR(RemoveLogFile(DeletionPath(config)));
   RETURN_IF_ERROR(RemoveLogFile(MarkPath(config)));
   RETURN_IF_ERROR(RemoveLogFile(volume.cache_path));
   return RemoveLogFile(volume.log_path);

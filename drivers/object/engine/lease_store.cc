@@ -15,21 +15,6 @@ constexpr absl::Duration kReleaseLimit = absl::Seconds(10);
 
 }  // namespace
 
-bool LeaseStore::MayLand(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kAborted:
-    case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kUnimplemented:
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kResourceExhausted:
-      return false;
-    default:
-      return true;
-  }
-}
-
 LeaseStore::LeaseStore(Store* store, Scheduler* scheduler, const Options& options,
                        std::function<void(const absl::Status&)> on_end)
     : store_(store),

@@ -84,8 +84,6 @@ class LeaseStore final : public Store {
   absl::Duration MaySendUntil() const;
   Task<absl::Status> Remove(Lane lane, std::string name);
   void NoteWritten(const absl::Status& status);
-  // The store may apply a write that ended so later.
-  static bool MayLand(const absl::Status& status);
   // MayAct(), and the end if it says so.
   absl::Status Check();
   absl::Status CheckCall();

@@ -136,13 +136,15 @@ Task<absl::StatusOr<ListResult>> StoreClient::List(Lane lane, std::string prefix
   }
 }
 
-Task<absl::Status> StoreClient::Delete(Lane lane, std::string name, Patience patience) {
+Task<absl::Status> StoreClient::Delete(Lane lane, std::string name, Patience patience,
+                                       bool* may_land) {
   Retry retry(this, patience);
   for (;;) {
     ++counters_.deletes;
     Completion<absl::Status> done;
     store_->Delete(lane, name, done.Callback());
     absl::Status status = co_await done;
+    if (may_land != nullptr && MayLand(status)) *may_land = true;
     if (absl::IsDataLoss(status)) status = absl::UnavailableError(status.message());
     const bool again = co_await retry.Again(status);
     if (!again) co_return status;

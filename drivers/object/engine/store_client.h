@@ -74,7 +74,9 @@ class StoreClient {
   // Whether a Get that has ended with this may end otherwise later.
   static bool MayPass(const absl::Status& status);
   Task<absl::StatusOr<ListResult>> List(Lane lane, std::string prefix, std::string after);
-  Task<absl::Status> Delete(Lane lane, std::string name, Patience patience);
+  // `may_land`: set where an attempt was not answered, which the store may carry out later.
+  Task<absl::Status> Delete(Lane lane, std::string name, Patience patience,
+                            bool* may_land = nullptr);
   Task<absl::Status> Delete(Lane lane, std::string name) {
     return Delete(lane, std::move(name), Patience());
   }

@@ -21,7 +21,12 @@
 #include "drivers/object/engine/tree_diff.h"
 
 namespace diskd::object {
-namespace {}  // namespace
+namespace {
+
+// A DELETE that was not answered is carried out before this has passed, or never.
+constexpr absl::Duration kLateDelete = absl::Minutes(2);
+
+}  // namespace
 
 Volumes::Volumes(Store* store, Scheduler* scheduler, const Options& options,
                  absl::Duration patience)
@@ -139,14 +144,15 @@ Task<absl::Status> Volumes::DeleteSnapshotNow(Uuid volume, uint64_t snapshot) {
   co_return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-void Volumes::Delete(const Uuid& volume, std::optional<Uuid> origin, Done done) {
-  auto run = [](Volumes* self, Uuid volume, std::optional<Uuid> origin, Done done) -> Task<void> {
-    done(co_await self->DeleteNow(volume, origin));
+void Volumes::Delete(const Uuid& volume, const Deletion& deletion, Done done) {
+  auto run = [](Volumes* self, Uuid volume, Deletion deletion, Done done) -> Task<void> {
+    done(co_await self->DeleteNow(volume, deletion));
   };
-  tasks_.Spawn(run(this, volume, origin, std::move(done)));
+  tasks_.Spawn(run(this, volume, deletion, std::move(done)));
 }
 
-Task<absl::Status> Volumes::DeleteNow(Uuid volume, std::optional<Uuid> origin) {
+Task<absl::Status> Volumes::DeleteNow(Uuid volume, Deletion deletion) {
+  std::optional<Uuid> origin = deletion.origin;
   HeadKeeper keeper = Keeper(volume);
   const absl::Status loaded = co_await keeper.Load();
   if (!loaded.ok() && !absl::IsNotFound(loaded)) co_return loaded;
@@ -161,10 +167,22 @@ Task<absl::Status> Volumes::DeleteNow(Uuid volume, std::optional<Uuid> origin) {
     HeadKeeper parent = Keeper(*origin);
     const absl::StatusOr<bool> left_over = co_await Unpin(parent, volume);
     if (!left_over.ok()) co_return left_over.status();
-    if (*left_over) CO_RETURN_IF_ERROR(co_await DeleteNow(*origin, std::nullopt));
+    if (*left_over) CO_RETURN_IF_ERROR(co_await DeleteNow(*origin, Deletion()));
   }
   // Last, so that a repetition after a crash finds its way.
-  co_return co_await store_.Delete(Lane::kCollect, HeadName(volume));
+  co_return co_await DeleteHead(volume, deletion);
+}
+
+// A DELETE knows no condition: one that lands late would take the HEAD of the next volume of this
+// id. A LeaseStore sees to that by itself.
+Task<absl::Status> Volumes::DeleteHead(Uuid volume, Deletion deletion) {
+  bool may_land = deletion.repeated;
+  CO_RETURN_IF_ERROR(
+      co_await store_.Delete(Lane::kCollect, HeadName(volume), StoreClient::Patience(), &may_land));
+  if (may_land && !deletion.id_is_spent && lease_ == nullptr) {
+    co_await Sleep(scheduler_, kLateDelete);
+  }
+  co_return absl::OkStatus();
 }
 
 // Ends the volume: no owner, no root of its own, no snapshots but those with clones.

@@ -55,10 +55,18 @@ class Volumes {
   // Also while the volume has an owner, who takes it over with its next HEAD. Deleting what is not
   // there is OK.
   void DeleteSnapshot(const Uuid& volume, uint64_t snapshot, Done done);
+  struct Deletion {
+    // What it is a clone of, if known; needed only where a Clone() was broken off.
+    std::optional<Uuid> origin;
+    // An earlier call may have been broken off: the store may still get what that one sent.
+    bool repeated = false;
+    // Nobody makes a volume of this id again.
+    bool id_is_spent = false;
+  };
   // Takes the volume from its owner and deletes it, except what clones of its snapshots need; the
-  // last of these to be deleted deletes that. `origin`: what it is a clone of, if known; needed
-  // only where a Clone() was broken off. Deleting what is not there is OK.
-  void Delete(const Uuid& volume, std::optional<Uuid> origin, Done done);
+  // last of these to be deleted deletes that. Deleting what is not there is OK. After the end the
+  // id may be used again, if it was not spent: nothing lands any more.
+  void Delete(const Uuid& volume, const Deletion& deletion, Done done);
 
   // What `to` has changed since `from`; both are snapshots of the volume. from == 0: all that has
   // data. to == 0: the last checkpoint of the volume (Engine::Diff: everything written so far). See
@@ -88,7 +96,8 @@ class Volumes {
   Task<absl::Status> CreateNow(Uuid volume, uint64_t size_blocks);
   Task<absl::Status> CloneNow(Uuid source, uint64_t snapshot, Uuid clone);
   Task<absl::Status> DeleteSnapshotNow(Uuid volume, uint64_t snapshot);
-  Task<absl::Status> DeleteNow(Uuid volume, std::optional<Uuid> origin);
+  Task<absl::Status> DeleteNow(Uuid volume, Deletion deletion);
+  Task<absl::Status> DeleteHead(Uuid volume, Deletion deletion);
   Task<absl::Status> Bury(HeadKeeper& keeper);
   Task<absl::StatusOr<bool>> Unpin(HeadKeeper& parent, Uuid clone);
   Task<absl::Status> Sweep(const Head& head);

@@ -49,6 +49,22 @@
 
 namespace diskd::object {
 
+// Whether a Put or Delete that has ended so may be applied later.
+inline bool MayLand(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kResourceExhausted:
+      return false;
+    default:
+      return true;
+  }
+}
+
 inline constexpr char kRetryAfterPayload[] = "diskd.object/retry-after-ms";
 
 // What a call is for. Implementations give each lane connections of its own, so that a guest's read

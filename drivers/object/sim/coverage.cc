@@ -20,6 +20,7 @@ void Coverage::Add(const Coverage& other) {
   broken_off += other.broken_off;
   deleted_volumes += other.deleted_volumes;
   deleted_with_clones += other.deleted_with_clones;
+  used_again += other.used_again;
   resizes += other.resizes;
   diffs += other.diffs;
   packed_bytes += other.packed_bytes;

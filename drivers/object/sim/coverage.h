@@ -21,6 +21,7 @@ struct Coverage {
   uint64_t broken_off = 0;  // clones and deletions that were killed
   uint64_t deleted_volumes = 0;
   uint64_t deleted_with_clones = 0;
+  uint64_t used_again = 0;  // ids of these
   uint64_t resizes = 0;
   uint64_t diffs = 0;
   uint64_t packed_bytes = 0;

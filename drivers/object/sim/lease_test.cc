@@ -237,8 +237,7 @@ TEST_F(LeaseTest, Delete_OfAnIdleVolume_LeavesNothing) {
   ASSERT_TRUE(Close(*node).ok());
   node = nullptr;
   Operator process(&scheduler_, &store_, Leased());
-  const absl::Status deleted =
-      Wait([&](auto done) { process.volumes().Delete(Id(1), std::nullopt, done); });
+  const absl::Status deleted = Wait([&](auto done) { process.volumes().Delete(Id(1), {}, done); });
   EXPECT_TRUE(deleted.ok()) << deleted;
   EXPECT_EQ(store_.FindPrefix(VolumePrefix(Id(1))), "");
 }

@@ -148,9 +148,9 @@ int main(int argc, char** argv) {
       covered.deleted_objects, covered.moved_blocks, covered.retries);
   printf(
       "covered: %lu clones, %lu copies, %lu volumes deleted, %lu of them with clones, %lu of this "
-      "broken off\n",
+      "broken off, %lu ids used again\n",
       covered.clones, covered.copies, covered.deleted_volumes, covered.deleted_with_clones,
-      covered.broken_off);
+      covered.broken_off, covered.used_again);
   printf(
       "covered: %lu resizes, %lu diffs (%lu blocks changed, %lu told), %lu checks of living "
       "volumes, "

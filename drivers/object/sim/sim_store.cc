@@ -169,7 +169,11 @@ void SimStore::Delete(Lane, const std::string& name, DeleteDone done) {
       objects_.erase(it);
     };
     absl::Status reply = Out();
-    if (!reply.ok()) {
+    const auto late = delete_fault ? delete_fault(name) : std::nullopt;
+    if (late.has_value()) {
+      reply = absl::DeadlineExceededError("late");
+      scheduler_->After(*late, apply);
+    } else if (!reply.ok()) {
     } else if (scheduler_->Chance(faults.fail_before)) {
       reply = absl::UnavailableError("reset");
     } else if (scheduler_->Chance(faults.late)) {

@@ -76,6 +76,8 @@ class SimStore final : public Store {
     absl::Duration late;
   };
   std::function<std::optional<PutFault>(const std::string& name)> put_fault;
+  // How much later than it was sent a DELETE is applied, without an answer.
+  std::function<std::optional<absl::Duration>(const std::string& name)> delete_fault;
   // Until then every request fails: with UNAVAILABLE, or PERMISSION_DENIED.
   void Outage(absl::Duration length, bool refused) {
     out_until_ = scheduler_->Now() + length;

@@ -6,7 +6,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "drivers/object/sim/node.h"
 #include "drivers/object/sim/wait.h"
@@ -156,6 +158,60 @@ TEST_F(VolumesTest, ManySmallDiscards_AreCutIntoObjectsThatCanBeReadAgain) {
               }).ok());
   EXPECT_EQ(BlockView(buffer.block(0)), std::string(kBlockBytes, '\0'));
   EXPECT_EQ(BlockView(buffer.block(1)), std::string(kBlockBytes, 'A'));
+}
+
+// Volumes whose id is used again.
+class SameIdTest : public VolumesTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(Create(Id(1), Options{}).ok());
+    // The first DELETE of the HEAD lands late; what follows is answered at once.
+    store_.delete_fault = [this](const std::string& name) -> std::optional<absl::Duration> {
+      if (name != HeadName(Id(1)) || late_ == absl::ZeroDuration()) return std::nullopt;
+      return std::exchange(late_, absl::ZeroDuration());
+    };
+  }
+  absl::Status Delete(const Volumes::Deletion& deletion) {
+    Operator process(&scheduler_, &store_, Options{});
+    return Wait([&](auto done) { process.volumes().Delete(Id(1), deletion, done); });
+  }
+  // What is still under way in the store.
+  void LetAllLand() {
+    while (scheduler_.RunOne()) {
+    }
+  }
+  bool IsThere() const { return !store_.FindPrefix(HeadName(Id(1))).empty(); }
+
+  absl::Duration late_ = store_.latest;
+};
+
+TEST_F(SameIdTest, DeleteThatLandsLate_TakesNothingFromTheNextVolume) {
+  ASSERT_TRUE(Delete({}).ok());
+  ASSERT_TRUE(Create(Id(1), Options{}).ok());
+  LetAllLand();
+  EXPECT_TRUE(IsThere());
+}
+
+TEST_F(SameIdTest, DeletionThatWasKilled_RepeatedTakesNothingEither) {
+  {
+    Operator killed(&scheduler_, &store_, Options{});
+    killed.volumes().Delete(Id(1), {}, [](const absl::Status&) {});
+    while (late_ > absl::ZeroDuration()) ASSERT_TRUE(scheduler_.RunOne());
+  }
+  ASSERT_TRUE(Delete({.repeated = true}).ok());
+  ASSERT_TRUE(Create(Id(1), Options{}).ok());
+  LetAllLand();
+  EXPECT_TRUE(IsThere());
+}
+
+TEST_F(SameIdTest, DeletionThatIsAnsweredOrOfASpentId_WaitsForNothing) {
+  const absl::Duration begin = scheduler_.Now();
+  ASSERT_TRUE(Delete({.id_is_spent = true}).ok());
+  EXPECT_EQ(late_, absl::ZeroDuration());
+  EXPECT_FALSE(IsThere());
+  ASSERT_TRUE(Create(Id(1), Options{}).ok());
+  ASSERT_TRUE(Delete({}).ok());
+  EXPECT_LT(scheduler_.Now() - begin, absl::Seconds(30));
 }
 
 // A store that collections get no answer from.

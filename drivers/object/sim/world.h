@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,8 @@ class World {
     std::string violation;
     Coverage coverage;
     std::vector<std::unique_ptr<Operator>> checks;
+    // A check that such a volume's end falls into finds objects of the former one in the next.
+    std::set<Uuid> used_again;
     std::vector<std::unique_ptr<World>> clones;  // of the first volume and of each other
   };
   World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage, bool verbose,
@@ -136,6 +139,8 @@ class World {
   void MakeCopy(World& source);
   void Adopt(std::unique_ptr<World> world, const DiskState& state);
   void DeleteVolume(bool owned);
+  absl::Status DeleteInStore();
+  void UseIdAgain();
   World& AnyVolume();
   void ActOnFamily();
   std::vector<World*> Family();

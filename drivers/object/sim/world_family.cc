@@ -3,6 +3,7 @@
 // The clones of a simulated volume: each is a whole world of its own, with owners, crashes,
 // snapshots and clones, in the same store.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "drivers/object/sim/world.h"
@@ -74,7 +75,7 @@ void World::MakeClone(World& source) {
     // Its maker gives up: what is left of it goes without its HEAD being looked for.
     const absl::Status deleted =
         source.Operate("deleting", [&](Volumes& volumes, std::function<void(absl::Status)> done) {
-          volumes.Delete(clone->volume_, source.volume_, std::move(done));
+          volumes.Delete(clone->volume_, {.origin = source.volume_}, std::move(done));
         });
     if (!deleted.ok()) Violate(absl::StrCat("delete a fresh clone: ", deleted.ToString()));
     return;
@@ -138,12 +139,36 @@ void World::DeleteVolume(bool owned) {
   operators_.clear();
   zombie_ = owned ? std::move(node_) : nullptr;
   node_.reset();
-  const absl::Status status =
-      Operate("deleting", [&](Volumes& volumes, std::function<void(absl::Status)> done) {
-        volumes.Delete(volume_, std::nullopt, std::move(done));
-      });
+  const absl::Status status = DeleteInStore();
   if (!status.ok() && !lossy_) Violate(absl::StrCat("delete: ", status.ToString()));
   zombie_.reset();
+  if (ok() && !lossy_ && !leased() && random_.Chance(0.2)) UseIdAgain();
+}
+
+absl::Status World::DeleteInStore() {
+  bool repeated = false;
+  return Operate("deleting", [&](Volumes& volumes, std::function<void(absl::Status)> done) {
+    volumes.Delete(volume_, {.repeated = std::exchange(repeated, true)}, std::move(done));
+  });
+}
+
+// Nothing that was sent before takes the next volume of that id away.
+void World::UseIdAgain() {
+  shared_->used_again.insert(volume_);
+  absl::Status status =
+      Operate("using an id again", [&](Volumes& volumes, std::function<void(absl::Status)> done) {
+        volumes.Create(volume_, 1, std::move(done));
+      });
+  if (absl::IsAlreadyExists(status)) return;  // it stays for its clones
+  LetTimePass();
+  if (ok() && status.ok()) {
+    status = Operate("looking", [&](Volumes& volumes, std::function<void(absl::Status)> done) {
+      volumes.Load(volume_, [done](const absl::StatusOr<Head>& head) { done(head.status()); });
+    });
+  }
+  if (ok() && status.ok()) status = DeleteInStore();
+  if (!status.ok()) Violate(absl::StrCat("an id used again: ", status.ToString()));
+  ++coverage_.used_again;
 }
 
 void World::ActOnFamily() {

@@ -72,7 +72,7 @@ void World::StartCheck() {
     if (shared->violation.empty()) shared->violation = what;
   };
   shared_->checks.back()->volumes().Check(
-      volume_, [shared = shared_.get(), violate](absl::StatusOr<CheckReport> report) {
+      volume_, [shared = shared_.get(), violate, id = volume_](absl::StatusOr<CheckReport> report) {
         if (shared->lossy) return;
         if (absl::IsNotFound(report.status())) return;  // deleted meanwhile
         if (!report.ok()) return violate(absl::StrCat("check: ", report.status().ToString()));
@@ -81,7 +81,7 @@ void World::StartCheck() {
           violate(absl::StrCat("check of a sound volume: snapshot ", problem.snapshot, " block ",
                                problem.lba, " ", problem.object, ": ", problem.message));
         }
-        if (report->orphan_objects != 0) {
+        if (report->orphan_objects != 0 && !shared->used_again.contains(id)) {
           violate(absl::StrCat("check: orphan ", report->orphans[0]));
         }
       });
