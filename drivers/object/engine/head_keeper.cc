@@ -30,7 +30,8 @@ absl::Status CheckKey(const Head& head, const Options& options) {
 
 Task<absl::StatusOr<Etag>> HeadKeeper::Put(const Head& head, PutCondition condition) {
   co_return co_await store_->Put(Lane::kUpload, name_,
-                                 std::make_shared<const std::string>(EncodeHead(head)), condition);
+                                 std::make_shared<const std::string>(EncodeHead(head)), condition,
+                                 &may_land_);
 }
 
 Task<absl::Status> HeadKeeper::Load() {

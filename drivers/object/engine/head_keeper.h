@@ -44,6 +44,8 @@ class HeadKeeper {
   Task<absl::Status> EditForeign(Edit edit);
 
   const Head& head() const { return head_; }
+  // The store may still get a HEAD that this one has sent, if the one before it comes back.
+  bool may_land() const { return may_land_; }
 
  private:
   Task<absl::StatusOr<Etag>> Put(const Head& head, PutCondition condition);
@@ -55,6 +57,7 @@ class HeadKeeper {
   Mutex mutex_;
   Head head_;
   Etag etag_;
+  bool may_land_ = false;
   absl::Status lost_;  // why it is not ours any more
 };
 

@@ -84,7 +84,7 @@ absl::Duration StoreClient::PauseAfter(int attempt, const absl::Status& status) 
 
 Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
                                             std::shared_ptr<const std::string> body,
-                                            PutCondition condition) {
+                                            PutCondition condition, bool* may_land) {
   const absl::Duration begin = scheduler_->Now();
   for (int attempt = 0;; ++attempt) {
     ++counters_.puts;
@@ -92,6 +92,7 @@ Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
     Completion<absl::StatusOr<Etag>> done;
     store_->Put(lane, name, body, condition, done.Callback());
     absl::StatusOr<Etag> result = co_await done;
+    if (may_land != nullptr && MayLand(result.status())) *may_land = true;
     if (result.ok() || !Again(result.status(), begin)) co_return result;
     co_await Pause(attempt, result.status());
   }

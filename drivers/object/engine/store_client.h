@@ -61,9 +61,11 @@ class StoreClient {
       : store_(store), scheduler_(scheduler), patience_(patience), key_(key) {}
 
   // FAILED_PRECONDITION: the condition did not hold for some attempt; an earlier one may have been
-  // applied, so the caller must look.
+  // applied, so the caller must look. `may_land`: set where an attempt was not answered, which the
+  // store may carry out later.
   Task<absl::StatusOr<Etag>> Put(Lane lane, std::string name,
-                                 std::shared_ptr<const std::string> body, PutCondition condition);
+                                 std::shared_ptr<const std::string> body, PutCondition condition,
+                                 bool* may_land = nullptr);
   // NOT_FOUND only when the store says so again and again. DATA_LOSS: it has the object and can't
   // read it.
   Task<absl::StatusOr<GetResult>> Get(Lane lane, std::string name, std::optional<ByteRange> range,
@@ -74,7 +76,7 @@ class StoreClient {
   // Whether a Get that has ended with this may end otherwise later.
   static bool MayPass(const absl::Status& status);
   Task<absl::StatusOr<ListResult>> List(Lane lane, std::string prefix, std::string after);
-  // `may_land`: set where an attempt was not answered, which the store may carry out later.
+  // `may_land`: as Put's.
   Task<absl::Status> Delete(Lane lane, std::string name, Patience patience,
                             bool* may_land = nullptr);
   Task<absl::Status> Delete(Lane lane, std::string name) {

@@ -23,7 +23,7 @@
 namespace diskd::object {
 namespace {
 
-// A DELETE that was not answered is carried out before this has passed, or never.
+// A request that was not answered is carried out before this has passed, or never.
 constexpr absl::Duration kLateDelete = absl::Minutes(2);
 
 }  // namespace
@@ -158,6 +158,8 @@ Task<absl::Status> Volumes::DeleteNow(Uuid volume, Deletion deletion) {
   if (!loaded.ok() && !absl::IsNotFound(loaded)) co_return loaded;
   if (loaded.ok()) {
     CO_RETURN_IF_ERROR(co_await Bury(keeper));
+    // The first HEAD of the next volume of this id may be the same as this one's was.
+    deletion.repeated |= keeper.may_land();
     const Head& head = keeper.head();
     CO_RETURN_IF_ERROR(co_await Sweep(head));
     if (!head.snapshots.empty()) co_return absl::OkStatus();  // the last clone comes here again

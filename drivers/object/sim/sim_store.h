@@ -125,7 +125,6 @@ class SimStore final : public Store {
   Object sound_;  // what it was
   absl::Duration out_until_;
   bool refused_ = false;
-  uint64_t next_etag_ = 1;
 };
 
 }  // namespace diskd::object

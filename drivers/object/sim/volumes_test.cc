@@ -192,6 +192,18 @@ TEST_F(SameIdTest, DeleteThatLandsLate_TakesNothingFromTheNextVolume) {
   EXPECT_TRUE(IsThere());
 }
 
+TEST_F(SameIdTest, BurialThatLandsLate_BuriesNotTheNextVolume) {
+  absl::Duration late = std::exchange(late_, absl::ZeroDuration());
+  store_.put_fault = [&late](const std::string&) -> std::optional<SimStore::PutFault> {
+    if (late == absl::ZeroDuration()) return std::nullopt;
+    return SimStore::PutFault{absl::Seconds(1), std::exchange(late, absl::ZeroDuration())};
+  };
+  ASSERT_TRUE(Delete({}).ok());
+  ASSERT_TRUE(Create(Id(1), Options{}).ok());
+  LetAllLand();
+  EXPECT_TRUE(Open(Id(1), Options{}).ok());
+}
+
 TEST_F(SameIdTest, DeletionThatWasKilled_RepeatedTakesNothingEither) {
   {
     Operator killed(&scheduler_, &store_, Options{});
