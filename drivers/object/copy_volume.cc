@@ -49,7 +49,8 @@ absl::Status CopyVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig
                      config.size_bytes, ": copy it as it is, then change the size"));
   }
   RETURN_IF_ERROR(CheckTarget(volume, head));
-  RETURN_IF_ERROR(MarkAsMade(config));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
+  RETURN_IF_ERROR(MarkAsMade(config, *store, volume, ""));
   sdk::ReportProgress(config, 0, config.size_bytes);
   ASSIGN_OR_RETURN(const auto to, OfflineVolumes::OpenBeside(volume, *from));
   const CopyProgress progress = [&config](uint64_t blocks, uint64_t of) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "drivers/object/testing/test_volume.h"
 #include "drivers/sdk/features.h"
 
@@ -19,6 +20,16 @@ sdk::VolumeConfig Leased(const sdk::TempDir& dir) {
   config.parameters["lease_s"] = "6";  // a busy machine may not run an owner for seconds
   config.parameters["late_s"] = "1";
   return config;
+}
+
+// Writes the first block, and takes a snapshot of that.
+void WriteAndSnapshot(const sdk::VolumeConfig& config, std::byte value, const char* snapshot) {
+  auto driver = Definition().open(config);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  sdk::TestDisk disk(**driver);
+  ASSERT_TRUE(disk.Open().ok());
+  ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, value)), 0);
+  ASSERT_TRUE((*driver)->features()->CreateSnapshot(snapshot).ok());
 }
 
 void ExpectRefused(const sdk::VolumeConfig& config, const char* why) {
@@ -118,19 +129,50 @@ TEST(ObjectDriver_Lease, CopyOfACasSnapshot_HasItsData) {
   const sdk::TempDir target;
   const sdk::VolumeConfig source = Config(dir);
   ASSERT_TRUE(Definition().provision(source).ok());
-  {
-    auto driver = Definition().open(source);
-    ASSERT_TRUE(driver.ok()) << driver.status();
-    sdk::TestDisk disk(**driver);
-    ASSERT_TRUE(disk.Open().ok());
-    ASSERT_EQ(disk.Write(0, std::vector<std::byte>(4096, std::byte{7})), 0);
-    ASSERT_TRUE((*driver)->features()->CreateSnapshot("monday").ok());
-  }
+  WriteAndSnapshot(source, std::byte{7}, "monday");
   sdk::VolumeConfig copy = Leased(target);
   copy.volume_id = "copy";
   const absl::Status copied = Definition().copy(copy, source, "monday");
   ASSERT_TRUE(copied.ok()) << copied;
   ExpectFirstBlock(copy, std::byte{7});
+}
+
+absl::Status Make(const std::string& how, const sdk::VolumeConfig& config,
+                  const sdk::VolumeConfig& source) {
+  if (how == "clone") return Definition().clone(config, source, "monday");
+  if (how == "copy") return Definition().copy(config, source, "monday");
+  return Definition().provision(config);
+}
+
+// A refused creation is undone by its own deprovision: of the volume that was there before,
+// nothing.
+TEST(ObjectDriver_Fencing, VolumeOfThatId_OutlivesTheRefusedOne) {
+  for (const bool leased : {false, true}) {
+    for (const std::string how : {"provision", "clone", "copy"}) {
+      if (leased && how == "clone") continue;  // not possible
+      SCOPED_TRACE(absl::StrCat(how, leased ? " lease" : " cas"));
+      const sdk::TempDir dir;
+      const sdk::TempDir of_source;
+      const sdk::TempDir elsewhere;
+      sdk::VolumeConfig first = leased ? Leased(dir) : Config(dir);
+      first.parameters["volume"] = "00112233445566778899aabbccddeeff";
+      ASSERT_TRUE(Definition().provision(first).ok());
+      WriteAndSnapshot(first, std::byte{7}, "sunday");
+      sdk::VolumeConfig source = leased ? Leased(dir) : Config(dir);
+      source.volume_id = "source";
+      source.state_dir = of_source.path();
+      ASSERT_TRUE(Definition().provision(source).ok());
+      WriteAndSnapshot(source, std::byte{1}, "monday");
+      sdk::VolumeConfig second = first;
+      second.volume_id = "second";
+      second.state_dir = elsewhere.path();
+      const absl::Status refused = Make(how, second, source);
+      EXPECT_TRUE(absl::IsAlreadyExists(refused)) << refused;
+      const absl::Status undone = Definition().deprovision(second);
+      EXPECT_TRUE(undone.ok()) << undone;
+      ExpectFirstBlock(first, std::byte{7});
+    }
+  }
 }
 
 // Each would delete the other one's objects.

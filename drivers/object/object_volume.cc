@@ -135,7 +135,8 @@ absl::StatusOr<Head> FindHead(Store& store, const ObjectVolume& volume) {
       [&](Volumes& volumes, auto done) { volumes.Load(volume.id, std::move(done)); });
 }
 
-// Says that this node's volume made the one in the store, and may find it there again.
+// Says that this node's volume makes, or made, the one in the store: it may find it there again,
+// and takes it away with itself.
 std::string MarkPath(const sdk::VolumeConfig& config) { return config.state_dir + "/object.made"; }
 
 absl::Status MakeMark(const std::string& path, const std::string& content) {
@@ -148,16 +149,23 @@ absl::Status MakeMark(const std::string& path, const std::string& content) {
   return absl::OkStatus();
 }
 
-// `origin`: what it is a clone of, in hexadecimal digits.
-absl::Status Mark(const sdk::VolumeConfig& config, const std::string& origin) {
-  return MakeMark(MarkPath(config), origin);
+bool IsMissing(const std::string& path) {
+  return access(path.c_str(), F_OK) != 0 && errno == ENOENT;
 }
+
+bool IsMarked(const sdk::VolumeConfig& config) { return !IsMissing(MarkPath(config)); }
 
 std::optional<Uuid> MarkedOrigin(const sdk::VolumeConfig& config) {
   std::ifstream in(MarkPath(config));
   std::string text;
   std::getline(in, text);
   return ParseUuid(text);
+}
+
+absl::Status Taken(const ObjectVolume& volume) {
+  return absl::AlreadyExistsError(
+      absl::StrCat("the store has a volume ", volume.id.Hex(),
+                   " already: use existing=use to take it over with its data"));
 }
 
 absl::Status CreateHead(Store& store, const ObjectVolume& volume) {
@@ -180,20 +188,13 @@ absl::Status CreateHead(Store& store, const ObjectVolume& volume) {
   if (put.ok() || !absl::IsFailedPrecondition(put.status())) return put.status();
   ASSIGN_OR_RETURN(const Head there, ReadHead(store, volume.id));
   if (there == head) return absl::OkStatus();  // an earlier attempt
-  return absl::AlreadyExistsError(
-      absl::StrCat("the store has a volume ", volume.id.Hex(),
-                   " already: use existing=use to take it over with its data"));
+  return Taken(volume);
 }
 
-// Whether the store may have something of the volume: not if it was never made, or the store's
-// directory is gone.
-bool MayBeThere(const sdk::VolumeConfig& config, const ObjectVolume& volume) {
-  const auto missing = [](const std::string& path) {
-    return access(path.c_str(), F_OK) != 0 && errno == ENOENT;
-  };
+// A directory that is gone holds no volumes.
+bool StoreIsGone(const ObjectVolume& volume) {
   absl::string_view url = volume.store.url;
-  return !missing(MarkPath(config)) &&
-         !(absl::ConsumePrefix(&url, "dir:") && missing(std::string(url)));
+  return absl::ConsumePrefix(&url, "dir:") && IsMissing(std::string(url));
 }
 
 // Keys that came with the request.
@@ -278,7 +279,17 @@ absl::Status CheckFencing(Store& store, const ObjectVolume& volume) {
   return report.FencingByCas();
 }
 
-absl::Status MarkAsMade(const sdk::VolumeConfig& config) { return Mark(config, ""); }
+absl::Status MarkAsMade(const sdk::VolumeConfig& config, Store& store, const ObjectVolume& volume,
+                        const std::string& origin) {
+  if (!IsMarked(config)) {
+    const bool lease = volume.options.fencing == Fencing::kLease;
+    const std::string name = lease ? ClaimName(volume.id) : HeadName(volume.id);
+    const auto there = Retried([&] { return GetNow(store, name); });
+    if (there.ok()) return Taken(volume);
+    if (!absl::IsNotFound(there.status())) return there.status();
+  }
+  return MakeMark(MarkPath(config), origin);
+}
 
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   umask(0);
@@ -295,11 +306,17 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
     }
   } else {
     RETURN_IF_ERROR(CheckFencing(*store, volume));
+    const bool begun = IsMarked(config);
+    RETURN_IF_ERROR(MarkAsMade(config, *store, volume, ""));
     const absl::Status created = CreateHead(*store, volume);
-    const bool ours = absl::IsAlreadyExists(created) && access(MarkPath(config).c_str(), F_OK) == 0;
-    if (!ours) {
+    if (absl::IsAlreadyExists(created)) {
+      // Ours if an earlier attempt may have made it; else somebody was faster.
+      if (!begun) {
+        RETURN_IF_ERROR(RemoveLogFile(MarkPath(config)));
+        return created;
+      }
+    } else {
       RETURN_IF_ERROR(created);
-      RETURN_IF_ERROR(Mark(config, ""));
     }
   }
   return MakeLogFile(volume.log_path, volume.log_bytes);
@@ -332,7 +349,8 @@ absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfi
                      config.size_bytes, ": clone it as it is, then change the size"));
   }
   // Before the store knows of the clone: its removal has to find the source.
-  RETURN_IF_ERROR(Mark(config, parent.id.Hex()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
+  RETURN_IF_ERROR(MarkAsMade(config, *store, volume, parent.id.Hex()));
   RETURN_IF_ERROR(offline->Run<absl::Status>([&](Volumes& volumes, auto done) {
     volumes.Clone(parent.id, found.id, volume.id, std::move(done));
   }));
@@ -370,11 +388,12 @@ absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
         "last of them is removed: {}",
         config.volume_id, std::string(key.message()));
   }
-  if (!volume.use_existing) {
+  // Without the mark what the store has of that id is somebody else's.
+  if (!volume.use_existing && IsMarked(config)) {
     const auto offline = OfflineVolumes::Open(volume);
     const bool lasting =
         absl::IsFailedPrecondition(offline.status()) || absl::IsNotFound(offline.status());
-    if (!offline.ok() && (!lasting || MayBeThere(config, volume))) return offline.status();
+    if (!offline.ok() && !(lasting && StoreIsGone(volume))) return offline.status();
     if (offline.ok()) RETURN_IF_ERROR(DeleteInStore(config, volume.id, **offline));
   }
   RETURN_IF_ERROR(RemoveLogFile(DeletionPath(config)));

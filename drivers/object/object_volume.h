@@ -43,8 +43,11 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config);
 // In place of ProvisionVolume: begins as the snapshot, shares its data.
 absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
                          const std::string& snapshot);
-// Says that this node's volume made the one in the store, and may find it there again.
-absl::Status MarkAsMade(const sdk::VolumeConfig& config);
+// Before the volume is made in the store: notes that what is there of its id from now on is its
+// own, to be found again and to be removed with it. ALREADY_EXISTS: somebody else's is there.
+// `origin`: what it is a clone of, in hexadecimal digits.
+absl::Status MarkAsMade(const sdk::VolumeConfig& config, Store& store, const ObjectVolume& volume,
+                        const std::string& origin);
 // In place of ProvisionVolume: a full copy, in the same store or another one.
 absl::Status CopyVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
                         const std::string& snapshot);

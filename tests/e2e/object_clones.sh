@@ -31,6 +31,13 @@ diskctl volume get copy | grep -q "clone of.*snapshot one" || fail "$(diskctl vo
 refused 5 "driver file does not have" diskctl volume clone plain s x
 refused 3 "no snapshot" diskctl volume clone src nosuch x
 
+step "a creation refused because of the volume's id leaves it alone"
+src=00000000000000000000000000000001
+refused 4 "has a volume $src" diskctl volume create other --driver object --size 64MiB \
+  --param "store=dir:$WORK/store" --param log_mib=16 --param volume=$src
+[ "$(sum "$device")" = "$two" ] || fail "a refused creation has changed the volume"
+diskctl volume check src >/dev/null || fail "a refused creation has taken something away"
+
 step "differences, in use"
 [ "$(diskctl -q snapshot diff src two --from one)" = "$((8 << 20)) $((8 << 20))" ] ||
   fail "diff: $(diskctl snapshot diff src two --from one)"
