@@ -73,6 +73,9 @@ latency_and_bandwidth() {
     row durable_us file "$(durable_us "$file")"
     rm -f "$WORK/growing"
     row durable_us growing "$(durable_us "$WORK/growing" --rw=write --fallocate=none --file_append=1 --size=1g)"
+    for device in "$dir" "$s3"; do # into the read cache, what is in the store alone by now
+      dd if="$device" of=/dev/null bs=1M count=$((FILE_MIB / 2)) iflag=direct status=none
+    done
     row read_us recycled "$(read_us "$WORK/recycled")"
     row read_us dir "$(read_us "$dir")"
     row read_us s3 "$(read_us "$s3")"
