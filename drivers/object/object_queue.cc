@@ -71,7 +71,11 @@ void ObjectQueue::Outbox::Add(sdk::Request* request, int error) {
     wake_up = answers.empty() && !awake;
     answers.emplace_back(request, error);
   }
-  if (!wake_up) return;
+  // With all that the turn brings: one by one they would come back one by one.
+  if (wake_up) thread->Afterwards([self = shared_from_this()] { self->WakeUp(); });
+}
+
+void ObjectQueue::Outbox::WakeUp() {
   const uint64_t one = 1;
   while (write(wake.get(), &one, sizeof one) < 0 && errno == EINTR) {
   }
@@ -133,13 +137,14 @@ void ObjectQueue::CommitBatch() {
   const bool here = lone_.InPlace(alone);
   load_->unanswered.fetch_add(batch_.size(), std::memory_order_relaxed);
   auto submit = [engine = engine_, outbox = outbox_, batch = std::exchange(batch_, {})] {
-    for (sdk::Request* request : batch) {
+    for (size_t i = 0; i < batch.size(); ++i) {
+      sdk::Request* const request = batch[i];
       IoRequest io = ToIo(*request);
       io.done = [outbox, request](absl::Status status) {
         if (!status.ok()) outbox->Note(*request, status);
         outbox->Add(request, status.ok() ? 0 : EIO);
       };
-      (*engine)->Submit(std::move(io));
+      (*engine)->Submit(std::move(io), /*more=*/i + 1 < batch.size());
     }
   };
   if (!here || !ServeHere(submit)) thread_->Post(std::move(submit));

@@ -43,12 +43,16 @@ class ObjectQueue final : public sdk::Queue {
 
  private:
   // Where the engine's thread leaves answers; lives until the last one has it.
-  struct Outbox {
+  struct Outbox : std::enable_shared_from_this<Outbox> {
+    explicit Outbox(EngineThread* engine_thread) : thread(engine_thread) {}
+    EngineThread* const thread;
     Fd wake;  // eventfd
     absl::Mutex mutex;
     std::vector<std::pair<sdk::Request*, int>> answers ABSL_GUARDED_BY(mutex);
     bool awake ABSL_GUARDED_BY(mutex) = false;  // the queue will look at them anyway
+    // In a turn of the engine.
     void Add(sdk::Request* request, int error);
+    void WakeUp();
     // Says what fails, now and then. In a turn of the engine.
     void Note(const sdk::Request& request, const absl::Status& status);
     uint64_t failures = 0;
@@ -60,7 +64,11 @@ class ObjectQueue final : public sdk::Queue {
 
   ObjectQueue(EngineThread* thread, const std::unique_ptr<Engine>* engine, VolumeLoad* load,
               sdk::QueueIo* io)
-      : thread_(thread), engine_(engine), load_(load), io_(io) {}
+      : thread_(thread),
+        engine_(engine),
+        load_(load),
+        io_(io),
+        outbox_(std::make_shared<Outbox>(thread)) {}
   void ArmWake();
   void OnWake();
   void Deliver();
@@ -71,7 +79,7 @@ class ObjectQueue final : public sdk::Queue {
   const std::unique_ptr<Engine>* const engine_;
   VolumeLoad* const load_;
   sdk::QueueIo* const io_;
-  const std::shared_ptr<Outbox> outbox_ = std::make_shared<Outbox>();
+  const std::shared_ptr<Outbox> outbox_;
   std::vector<sdk::Request*> batch_;
   sdk::LoneRequests lone_;
   Wake wake_;

@@ -67,5 +67,21 @@ TEST_F(ObjectQueueTest, RequestsThatComeTogether_AreLeftToTheEnginesThread) {
   }
 }
 
+// One by one they would come back one by one, each with a change of threads of its own.
+TEST_F(ObjectQueueTest, RequestsThatComeTogether_AreAnsweredTogether) {
+  constexpr size_t kTogether = 8;
+  int rounds_in_one = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<sdk::TestRequest> requests;
+    for (size_t i = 0; i < kTogether; ++i) requests.push_back(Write(i));
+    for (sdk::TestRequest& request : requests) queue_->Submit(request);
+    queue_->CommitBatch();
+    while (requests[0].completions == 0) io_.SubmitAndReap(true);
+    rounds_in_one += requests.back().completions;
+    for (const sdk::TestRequest& request : requests) Await(request);
+  }
+  EXPECT_EQ(rounds_in_one, kRounds);
+}
+
 }  // namespace
 }  // namespace diskd::object

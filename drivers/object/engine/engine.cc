@@ -93,7 +93,13 @@ uint64_t Engine::FreshId() {
   return id;
 }
 
-void Engine::Submit(IoRequest request) {
+void Engine::Submit(IoRequest request, bool more) {
+  const std::weak_ptr<bool> alive = alive_;
+  Start(std::move(request));
+  if (!more && !alive.expired()) log_.Commit();
+}
+
+void Engine::Start(IoRequest request) {
   if (lease_ != nullptr) {
     // Nor is anything answered that the lease ends before.
     request.done = [this, done = std::move(request.done)](absl::Status status) {

@@ -102,8 +102,9 @@ class Engine {
   // is silent, which takes minutes. NOT_FOUND: no such volume.
   // DATA_LOSS: something that must be there is not; nothing was changed but HEAD's owner.
   void Open(Done done);
-  // After Open. Ranges must be within the volume.
-  void Submit(IoRequest request);
+  // After Open. Ranges must be within the volume. `more`: another one comes at once, which may
+  // share work with this one; the last one begins what is left.
+  void Submit(IoRequest request, bool more = false);
   // A state of the disk between the call and `done`; it contains everything answered before.
   void CreateSnapshot(std::string name, std::function<void(absl::StatusOr<uint64_t>)> done);
   void DeleteSnapshot(uint64_t id, Done done);
@@ -140,6 +141,7 @@ class Engine {
   std::unique_ptr<LeaseStore> MakeLease();
   void OnLeaseEnd(const absl::Status& status);
   void Fail(const absl::Status& status);
+  void Start(IoRequest request);
   void SubmitWrite(IoRequest request);
   void SubmitFlush(Done done);
   Task<void> RemoteFlush(WriteSequence target, Done done);

@@ -63,7 +63,6 @@ void WriteLog::Append(const LogOp& op, const std::byte* data, bool fua, Done don
   if (!failure_.ok()) return done(failure_);
   pending_.push_back({op, data, fua, std::move(done)});
   ++next_sequence_;
-  Pump();
 }
 
 void WriteLog::Pump() {
@@ -139,6 +138,7 @@ bool WriteLog::BuildRecord() {
   record.blocks = blocks;
   record.first_sequence = next_sequence_ - pending_.size() - count;
   record.previous_crc = last_crc_;
+  record.boundary = waiting.ops.back().flushed;
   record.appended = scheduler_->Now();
   record.memory = memory;
   Fill(record, waiting.ops);
@@ -228,9 +228,14 @@ bool WriteLog::ForgetOldest() {
 }
 
 void WriteLog::Flush(Done done) {
+  Pump();
   if (!failure_.ok()) return done(failure_);
   const WriteSequence target = next_sequence_ - 1;
-  if (!records_.empty()) records_.back().boundary = true;
+  if (!pending_.empty()) {
+    pending_.back().flushed = true;
+  } else if (!records_.empty()) {
+    records_.back().boundary = true;
+  }
   if (options_.sabotage == Sabotage::kFlushNotWaiting) return done(absl::OkStatus());
   if (target <= durable_sequence_) return done(absl::OkStatus());
   flush_waiters_.push_back({target, std::move(done)});

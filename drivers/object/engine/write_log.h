@@ -56,7 +56,7 @@ struct LogRecord {
   uint32_t previous_crc = 0;   // of the record before
   uint32_t crc = 0;
   bool written = false;
-  bool boundary = false;  // a flush came right behind it
+  bool boundary = false;  // a flush came right behind it; not each one behind its inner writes
   absl::Duration appended;
   std::byte* memory = nullptr;  // the record as written; nullptr: read it from the device
   WriteSequence last_sequence() const { return first_sequence + ops.size() - 1; }
@@ -89,7 +89,10 @@ class WriteLog {
 
   // --- after Begin() ---
   // `data` stays valid until done; nullptr for kZero. `op.blocks` of a write: at most kMaxOpBlocks.
+  // Begins with the next Commit() or Flush() at the latest.
   void Append(const LogOp& op, const std::byte* data, bool fua, Done done);
+  // What was appended since the last time shares a record, if it fits into one.
+  void Commit() { Pump(); }
   // Covers everything appended before.
   void Flush(Done done);
   // Everything up to `uploaded` is in the store. Its space is reused once no reader needs it.
@@ -118,6 +121,7 @@ class WriteLog {
     const std::byte* data;
     bool fua;
     Done done;
+    bool flushed = false;  // a flush came right behind it
   };
   struct FlushWaiter {
     WriteSequence sequence;

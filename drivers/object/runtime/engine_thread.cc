@@ -56,13 +56,18 @@ void EngineThread::Wake() {
 }
 
 void EngineThread::Post(std::function<void()> fn) {
-  bool first = false;
+  bool asleep = false;
   {
     const absl::MutexLock lock(&mutex_);
-    first = posted_.empty();
     posted_.push_back(std::move(fn));
+    asleep = std::exchange(asleep_, false);
   }
-  if (first) Wake();
+  if (asleep) Wake();
+}
+
+bool EngineThread::MaySleep() {
+  const absl::MutexLock lock(&mutex_);
+  return asleep_ = posted_.empty();
 }
 
 bool EngineThread::TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer) {
@@ -76,6 +81,7 @@ bool EngineThread::TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<void(
     }
   }
   answer();
+  RunAfterwards();
   const bool wake = !started_.empty() || NextTimer() < awake_at_;
   if (wake) awake_at_ = absl::ZeroDuration();  // it is on its way
   turn_.Unlock();
@@ -88,6 +94,7 @@ bool EngineThread::PerformOnly() {
   if (started_.size() != 1 || in_flight_ != 1) return false;
   FileOperation operation = std::move(started_.back());
   started_.clear();
+  RunAfterwards();
   turn_.Unlock();
   const int result = operation.Perform();
   turn_.Lock();
@@ -129,6 +136,10 @@ void EngineThread::RunPosted() {
   for (auto& fn : posted) fn();
 }
 
+void EngineThread::RunAfterwards() {
+  for (auto& fn : std::exchange(afterwards_, {})) fn();
+}
+
 // Those that are due now. What they add has its turn when others had theirs.
 void EngineThread::RunTimers() {
   const uint64_t end = next_order_;
@@ -157,13 +168,19 @@ void EngineThread::Run() {
     {
       const absl::MutexLock turn(&turn_);
       Reap();
+      RunAfterwards();
       RunPosted();
+      RunAfterwards();
       RunTimers();
+      RunAfterwards();
       if (stopping_ && in_flight_ == 0) return;
       PrepareStarted();
-      awake_at_ = until = std::min(NextTimer(), Now() + kLongestWait);
+      until = MaySleep() ? std::min(NextTimer(), Now() + kLongestWait) : absl::ZeroDuration();
+      awake_at_ = until;
     }
     SubmitAndWait(until);
+    const absl::MutexLock lock(&mutex_);
+    asleep_ = false;
   }
 }
 

@@ -49,6 +49,9 @@ class EngineThread final : public Scheduler {
   // `done` runs in a turn, never inside the call.
   void StartOperation(FileOperation operation);
   size_t in_flight() const { return in_flight_; }  // operations started and not done
+  // Runs `fn` soon, behind what the turn still has to do first: for what is worth doing once, as
+  // waking those who wait for answers. `fn` must not use the engine.
+  void Afterwards(std::function<void()> fn) { afterwards_.push_back(std::move(fn)); }
 
  private:
   struct Timer {
@@ -65,6 +68,9 @@ class EngineThread final : public Scheduler {
   void Wake();
   void RunPosted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunTimers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  void RunAfterwards() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  // Whether nothing was posted, so that the thread may sleep until it is woken.
+  bool MaySleep() ABSL_LOCKS_EXCLUDED(mutex_);
   // True: it was done, and only what followed from it has been started since.
   bool PerformOnly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   void PrepareStarted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
@@ -88,11 +94,13 @@ class EngineThread final : public Scheduler {
   bool stopping_ = false;
   std::priority_queue<Timer> timers_;
   uint64_t next_order_ = 0;
+  std::vector<std::function<void()>> afterwards_;
   std::vector<uint64_t> random_;
   absl::Duration awake_at_;  // when the thread looks at the timers next
 
   absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(turn_);
   std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
+  bool asleep_ ABSL_GUARDED_BY(mutex_) = false;  // and nobody has woken the thread for posted_ yet
   std::thread thread_;
 };
 

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
@@ -136,6 +138,47 @@ TEST_F(EngineThreadTest, TimersWithoutEnd_LetOthersHaveTheirTurn) {
   written.WaitForNotification();
   Turn([&] { stop = true; });
   ended.WaitForNotification();
+}
+
+// Each waits for its answer before the next: a wake-up that is lost ends the test by its time.
+TEST_F(EngineThreadTest, PostsOfManyThreads_AreAllRun) {
+  constexpr int kThreads = 4;
+  constexpr int kPosts = 5000;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([this] {
+      for (int post = 0; post < kPosts; ++post) PostAndWait([] {});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(EngineThreadTest, Afterwards_ComesOnce_BehindTheAnswersOfThePosts) {
+  std::string order;
+  absl::Notification go;
+  absl::Notification done;
+  engine_->Post([&] { go.WaitForNotification(); });
+  engine_->Post([&] {
+    order += 'a';
+    engine_->Afterwards([&] {
+      order += 'z';
+      done.Notify();
+    });
+  });
+  engine_->Post([&] { order += 'b'; });
+  go.Notify();
+  done.WaitForNotification();
+  EXPECT_EQ(order, "abz");
+}
+
+// Who has been answered is not kept waiting by the disk.
+TEST_F(EngineThreadTest, Afterwards_OfAPost_ComesBeforeALoneOperation) {
+  std::string order;
+  Turn([&] {
+    engine_->Afterwards([&] { order += 'a'; });
+    engine_->StartOperation(Write([&](int) { order += 'b'; }));
+  });
+  EXPECT_EQ(order, "ab");
 }
 
 TEST_F(EngineThreadTest, TurnsAndPosts_NeverOverlap) {

@@ -33,6 +33,7 @@ class SimDisk final : public LogDevice {
   void FlipABit();
   bool idle() const { return in_flight_.empty(); }
   uint64_t reads() const { return reads_; }  // calls
+  uint64_t writes() const { return next_id_; }
 
  private:
   struct Pending {

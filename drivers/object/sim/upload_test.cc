@@ -3,6 +3,7 @@
 // Where the log is cut into objects, on a store without faults.
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "drivers/object/sim/one_volume.h"
 #include "gtest/gtest.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr uint64_t kBlocks = 64;
 constexpr uint64_t kLogBlocks = 2048;
+constexpr int kFlush = -1;
 
 class UploadTest : public OneVolume {
  protected:
@@ -21,6 +23,28 @@ class UploadTest : public OneVolume {
     ASSERT_TRUE(Wait([&](auto done) {
                   engine().Submit({RequestKind::kWrite, false, lba, 1, buffer.block(0), done});
                 }).ok());
+  }
+  // Begins single-block writes, and flushes where a number is negative; all at once if `together`.
+  void Submit(const std::vector<int>& requests, bool together) {
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const bool write = requests[i] >= 0;
+      ++unanswered_;
+      engine().Submit({write ? RequestKind::kWrite : RequestKind::kFlush, false,
+                       write ? static_cast<Lba>(requests[i]) : 0, write ? 1u : 0u, buffer_.block(0),
+                       [this](absl::Status status) {
+                         EXPECT_TRUE(status.ok()) << status;
+                         --unanswered_;
+                       }},
+                      together && i + 1 < requests.size());
+    }
+  }
+  void AwaitAnswers() {
+    RunUntil([this] { return unanswered_ == 0; });
+  }
+  void Rest(absl::Duration time) {
+    bool over = false;
+    scheduler_.After(time, [&over] { over = true; });
+    RunUntil([&over] { return over; });
   }
   void Flush() {
     ASSERT_TRUE(Wait([&](auto done) {
@@ -35,6 +59,8 @@ class UploadTest : public OneVolume {
   }
 
   Options options_;
+  AlignedBuffer buffer_{1};
+  int unanswered_ = 0;
 };
 
 class UploadFromDiskTest : public UploadTest {
@@ -55,6 +81,29 @@ TEST_F(UploadTest, WithoutAFlush_WhatIsDueIsUploadedAllTheSame) {
   Write(0);
   Write(1);
   EXPECT_EQ(UploadedAfter(0), 2u);
+}
+
+TEST_F(UploadTest, WhatComesTogether_SharesARecord) {
+  const uint64_t before = disk_->writes();
+  Submit({0, 1, 2, 3, 4, 5, 6, 7}, /*together=*/true);
+  AwaitAnswers();
+  EXPECT_EQ(disk_->writes() - before, 1u);
+}
+
+TEST_F(UploadTest, FlushAmongWhatComesTogether_EndsAnObject) {
+  Submit({0, 1, kFlush, 2}, /*together=*/true);
+  AwaitAnswers();
+  EXPECT_EQ(UploadedAfter(0), 2u);
+}
+
+// Two records are on their way to the disk; the third write waits for one of them.
+TEST_F(UploadTest, FlushOfWhatIsInNoRecordYet_EndsAnObjectBehindIt) {
+  Submit({0, 1, 2, kFlush}, /*together=*/false);
+  AwaitAnswers();
+  Rest(options_.upload_delay / 2);
+  Submit({3}, false);
+  AwaitAnswers();
+  EXPECT_EQ(UploadedAfter(0), 3u);
 }
 
 // The timer was armed for a write that went with the snapshot.

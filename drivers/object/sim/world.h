@@ -76,9 +76,9 @@ class World {
   DiskState ReadEverything(const PagePointer* root, uint64_t size, const std::string& what);
 
   void SubmitSome(uint64_t count);
-  void SubmitWrite();
-  void SubmitRead();
-  void SubmitFlush();
+  void SubmitWrite(bool more);
+  void SubmitRead(bool more);
+  void SubmitFlush(bool more);
   void SubmitToZombie();
   void StartSnapshot();
   void StartSnapshotDelete();

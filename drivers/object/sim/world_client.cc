@@ -18,21 +18,23 @@ constexpr uint64_t kMostSize = 2000;
 }  // namespace
 
 void World::SubmitSome(uint64_t count) {
+  const bool together = random_.Chance(0.5);
   for (uint64_t i = 0; ok() && i < count && in_flight_ < kMaxInFlight; ++i) {
     if (node_->process()->paused) return;
     if (node_->engine().state() != EngineState::kServing) return;
+    const bool more = together && i + 1 < count && in_flight_ + 1 < kMaxInFlight;
     const uint64_t kind = random_.Below(100);
     if (kind < 65) {
-      SubmitWrite();
+      SubmitWrite(more);
     } else if (kind < 85) {
-      SubmitRead();
+      SubmitRead(more);
     } else {
-      SubmitFlush();
+      SubmitFlush(more);
     }
   }
 }
 
-void World::SubmitWrite() {
+void World::SubmitWrite(bool more) {
   const bool zero = random_.Chance(0.15);
   const bool fua = random_.Chance(0.05);
   Timeline::Write write;
@@ -61,10 +63,11 @@ void World::SubmitWrite() {
                             timeline_.Acknowledge(sequence);
                             // Writes before it are covered too: the log is written in order.
                             if (fua) flushed_ = std::max(flushed_, sequence);
-                          }});
+                          }},
+                         more);
 }
 
-void World::SubmitFlush() {
+void World::SubmitFlush(bool more) {
   ++in_flight_;
   node_->engine().Submit(
       {RequestKind::kFlush, false, 0, 0, nullptr,
@@ -76,10 +79,11 @@ void World::SubmitFlush() {
            return;
          }
          flushed_ = std::max(flushed_, covered);
-       }});
+       }},
+      more);
 }
 
-void World::SubmitRead() {
+void World::SubmitRead(bool more) {
   const uint64_t blocks = random_.Between(1, std::min<uint64_t>(size_blocks_, 12));
   // Some follow each other.
   const Lba lba = random_.Chance(0.6) && next_read_ + blocks <= size_blocks_
@@ -104,7 +108,8 @@ void World::SubmitRead() {
                                          ", behind write ", floor));
            }
          }
-       }});
+       }},
+      more);
 }
 
 // With fencing=cas its answers are nobody's business any more; what it does to the store is.
