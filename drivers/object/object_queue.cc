@@ -94,16 +94,16 @@ void ObjectQueue::OnWake() {
   uint64_t count = 0;
   while (read(outbox_->wake.get(), &count, sizeof count) < 0 && errno == EINTR) {
   }
-  Deliver();
+  Deliver(outbox_->Take());
 }
 
-void ObjectQueue::Deliver() {
-  std::vector<std::pair<sdk::Request*, int>> answers;
-  {
-    const absl::MutexLock lock(&outbox_->mutex);
-    answers.swap(outbox_->answers);
-    outbox_->awake = false;
-  }
+std::vector<ObjectQueue::Answered> ObjectQueue::Outbox::Take() {
+  const absl::MutexLock lock(&mutex);
+  awake = false;
+  return std::exchange(answers, {});
+}
+
+void ObjectQueue::Deliver(const std::vector<Answered>& answers) {
   load_->unanswered.fetch_sub(answers.size(), std::memory_order_relaxed);
   for (const auto& [request, error] : answers) request->Complete(error);
 }
@@ -126,8 +126,11 @@ bool ObjectQueue::ServeHere(absl::FunctionRef<void()> submit) {
     submit();
   };
   const absl::Time begin = absl::Now();
-  const bool served = thread_->TryTurn(start, [this] { Deliver(); });
+  std::vector<Answered> answers;
+  const bool served = thread_->TryTurn(start, [&] { answers = outbox_->Take(); });
   lone_.Took(absl::Now() - begin);
+  // When the turn is over: who is answered comes again before this call returns.
+  if (served) Deliver(answers);
   return served;
 }
 

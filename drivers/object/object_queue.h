@@ -42,17 +42,19 @@ class ObjectQueue final : public sdk::Queue {
   void CommitBatch() override;
 
  private:
+  using Answered = std::pair<sdk::Request*, int>;  // and its error
   // Where the engine's thread leaves answers; lives until the last one has it.
   struct Outbox : std::enable_shared_from_this<Outbox> {
     explicit Outbox(EngineThread* engine_thread) : thread(engine_thread) {}
     EngineThread* const thread;
     Fd wake;  // eventfd
     absl::Mutex mutex;
-    std::vector<std::pair<sdk::Request*, int>> answers ABSL_GUARDED_BY(mutex);
+    std::vector<Answered> answers ABSL_GUARDED_BY(mutex);
     bool awake ABSL_GUARDED_BY(mutex) = false;  // the queue will look at them anyway
     // In a turn of the engine.
     void Add(sdk::Request* request, int error);
     void WakeUp();
+    std::vector<Answered> Take();  // the queue's thread
     // Says what fails, now and then. In a turn of the engine.
     void Note(const sdk::Request& request, const absl::Status& status);
     uint64_t failures = 0;
@@ -71,7 +73,7 @@ class ObjectQueue final : public sdk::Queue {
         outbox_(std::make_shared<Outbox>(thread)) {}
   void ArmWake();
   void OnWake();
-  void Deliver();
+  void Deliver(const std::vector<Answered>& answers);
   // On this thread, with the answers there are. False: the engine is at work elsewhere.
   bool ServeHere(absl::FunctionRef<void()> submit);
 
