@@ -3,7 +3,8 @@
 // The io_uring of one queue, for drivers that work asynchronously.
 //
 // Thread rule: the queue's thread only. The transport submits and reaps; a driver prepares
-// operations and gets their results by callback, on the same thread.
+// operations and gets their results by callback, on the same thread. Results come at once while a
+// request of the queue is unanswered, else perhaps not before its next request.
 #ifndef DISKD_DRIVERS_SDK_QUEUE_IO_H_
 #define DISKD_DRIVERS_SDK_QUEUE_IO_H_
 

@@ -76,11 +76,15 @@ void RingQueueIo::SetOperation(io_uring_sqe* sqe, IoOperation* operation) {
 void RingQueueIo::SubmitAndReap(bool wait) {
   // Results that are there already must not be waited for.
   wait = wait && io_uring_cq_ready(&ring_) == 0;
-  const int result = io_uring_submit_and_wait(&ring_, wait ? 1 : 0);
+  SubmitAndWait(wait ? 1 : 0);
+  Reap();
+}
+
+void RingQueueIo::SubmitAndWait(unsigned results) {
+  const int result = io_uring_submit_and_wait(&ring_, results);
   // EBUSY and EAGAIN: results must be taken, or memory freed, first; the entries stay queued.
   Check(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY,
         "io_uring_enter failed");
-  Reap();
 }
 
 void RingQueueIo::Reap() {

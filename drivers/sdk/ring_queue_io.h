@@ -22,11 +22,14 @@ class RingQueueIo final : public QueueIo {
 
   bool started() const { return started_; }
 
+  // Submits what is prepared.
+  void Submit() { SubmitAndWait(0); }
   // Submits what is prepared, waits for at least one result if `wait` (or until a signal comes),
   // and runs the done() of all results there are.
   void SubmitAndReap(bool wait);
 
  private:
+  void SubmitAndWait(unsigned results);
   void Reap();
 
   const int queue_depth_;

@@ -5,6 +5,8 @@
 #ifndef DISKD_DRIVERS_SDK_TESTING_FAKE_DRIVER_H_
 #define DISKD_DRIVERS_SDK_TESTING_FAKE_DRIVER_H_
 
+#include <poll.h>
+
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -29,6 +31,8 @@ class FakeDriver final : public Driver {
   std::vector<std::byte> data;
   std::atomic<int> fail_with{0};  // errno for every request
   std::atomic<int> flushes{0};
+  std::atomic<bool> in_place{false};  // asynchronous: answers at once all the same
+  std::atomic<int> hold_flushes{-1};  // asynchronous: until this descriptor is readable; -1: not
   std::atomic<int> submitted{0};
   std::atomic<int> batches{0};
   std::atomic<bool> last_fua{false};
@@ -69,7 +73,10 @@ class FakeQueue final : public Queue {
 
   void Submit(Request& request) override {
     ++driver_.submitted;
-    if (io_ == nullptr) return request.Complete(driver_.Answer(request));
+    const bool held = request.op == Op::kFlush && driver_.hold_flushes >= 0;
+    if (io_ == nullptr || (driver_.in_place && !held)) {
+      return request.Complete(driver_.Answer(request));
+    }
     Operation* operation = &operations_[0];
     while (operation->request != nullptr) ++operation;
     operation->queue = this;
@@ -80,7 +87,11 @@ class FakeQueue final : public Queue {
       answered->Complete(finished->queue->driver_.Answer(*answered));
     };
     io_uring_sqe* sqe = io_->Prepare(operation);
-    io_uring_prep_nop(sqe);
+    if (held) {
+      io_uring_prep_poll_add(sqe, driver_.hold_flushes, POLLIN);
+    } else {
+      io_uring_prep_nop(sqe);
+    }
     io_->SetOperation(sqe, operation);
   }
 

@@ -95,13 +95,17 @@ absl::Status FuseQueueServer::Open() {
 void FuseQueueServer::Close() { queue_.reset(); }
 
 absl::Status FuseQueueServer::Serve(const std::atomic<bool>& stop) {
-  // The flags belong to the open file, which the predecessor, maybe another driver, used up to now.
-  const int flags = fcntl(fd_, F_GETFL);
-  const int wanted = io_.started() ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
-  if (flags < 0 || fcntl(fd_, F_SETFL, wanted) != 0) {
-    return ErrnoStatus(errno, "set the flags of the FUSE descriptor");
-  }
+  SetBlocking(true);
   return io_.started() ? ServeWithRing(stop) : ServeBlocking(stop);
+}
+
+// The flags belong to the open file, which a predecessor, maybe another driver, used before.
+void FuseQueueServer::SetBlocking(bool blocking) {
+  if (blocking_ == blocking) return;
+  const int flags = fcntl(fd_, F_GETFL);
+  const int wanted = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+  Check(flags >= 0 && fcntl(fd_, F_SETFL, wanted) == 0, "the FUSE descriptor's flags can't be set");
+  blocking_ = blocking;
 }
 
 absl::Status FuseQueueServer::ServeBlocking(const std::atomic<bool>& stop) {
@@ -131,40 +135,44 @@ absl::Status FuseQueueServer::ServeWithRing(const std::atomic<bool>& stop) {
   for (;;) {
     const bool accepting = !ended && !stop.load(std::memory_order_relaxed);
     if (!accepting && in_flight_ == 0) break;
-    bool more = false;
-    if (accepting) {
-      switch (ReceiveBatch(stop)) {
-        case Received::kRequest:
-          more = !free_large_.empty();
-          break;
-        case Received::kNothing:
-          ArmPoll();
-          break;
-        case Received::kEnded:
-          ended = true;
-          break;
-      }
-    }
+    Received received = Received::kNothing;
+    if (accepting) received = ReceiveBatch(stop);
+    ended |= received == Received::kEnded;
     // Without a free slot only results can help; they come as long as something is in flight.
-    const bool wait = !more && (in_flight_ > 0 || (accepting && !ended));
+    const bool wait = in_flight_ > 0 ? received != Received::kRequest || free_large_.empty()
+                                     : received == Received::kNothing && !in_place_;
+    if (wait && accepting && received == Received::kNothing) ArmPoll();
     io_.SubmitAndReap(wait);
   }
   return ended ? absl::UnavailableError("the FUSE connection is gone") : absl::OkStatus();
 }
 
 FuseQueueServer::Received FuseQueueServer::ReceiveBatch(const std::atomic<bool>& stop) {
+  const bool wait = in_place_;
+  if (wait) DisarmPoll();
+  SetBlocking(wait);
   Received received = Received::kRequest;
+  bool any = false;
   for (int i = 0; i < kQueueDepth && !free_large_.empty(); ++i) {
     Slot& slot = *free_large_.back();
     size_t length;
     received = Receive(slot, length);
     if (received != Received::kRequest) break;
+    any = true;
     free_large_.pop_back();
     Dispatch(SlotFor(slot, length), length);
     if (stop.load(std::memory_order_relaxed)) break;
+    if (wait && !MoreToReceive()) break;
+    SetBlocking(false);
   }
   queue_->CommitBatch();
+  in_place_ = in_flight_ == 0 && (any || in_place_);
   return received;
+}
+
+bool FuseQueueServer::MoreToReceive() const {
+  pollfd watched{.fd = fd_, .events = POLLIN, .revents = 0};
+  return poll(&watched, 1, 0) > 0;
 }
 
 void FuseQueueServer::ArmPoll() {
@@ -179,6 +187,20 @@ void FuseQueueServer::ArmPoll() {
   io_.SetOperation(sqe, &poll_);
 }
 
+// A watch that is left wakes this thread for every request, and arms itself again.
+void FuseQueueServer::DisarmPoll() {
+  while (poll_armed_) {
+    if (poll_removal_.done == nullptr) {
+      poll_removal_.done = [](IoOperation* operation, int) { operation->done = nullptr; };
+      io_uring_sqe* sqe = io_.Prepare(&poll_removal_);
+      io_uring_prep_poll_remove(sqe, reinterpret_cast<uintptr_t>(&poll_));
+      io_.SetOperation(sqe, &poll_removal_);
+    }
+    io_.SubmitAndReap(true);
+  }
+  io_.Submit();
+}
+
 FuseQueueServer::Received FuseQueueServer::Receive(Slot& slot, size_t& length) {
   const ssize_t received = read(fd_, slot.start(), slot.room());
   if (received >= static_cast<ssize_t>(sizeof(fuse_in_header))) {
@@ -188,6 +210,8 @@ FuseQueueServer::Received FuseQueueServer::Receive(Slot& slot, size_t& length) {
   }
   // ENOENT: the request was interrupted while it was being read.
   if (received < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)) {
+    // Somebody else has set the flags.
+    if (errno == EAGAIN && *blocking_) blocking_.reset();
     return Received::kNothing;
   }
   if (received < 0 && errno != ENODEV) {

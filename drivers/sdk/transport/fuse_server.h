@@ -4,12 +4,16 @@
 // doing INIT itself and so can't take a connection over from a process that died.
 //
 // Two loops. A synchronous driver is served by a blocking read per request. A driver that has
-// started the queue's io_uring has many requests in flight, and the ring watches the descriptor.
+// started the queue's io_uring has many requests in flight, and the ring watches the descriptor. As
+// long as such a driver answers in place, the next request is waited for in a blocking read too:
+// that is woken alone, where a watched descriptor wakes every queue of the disk for each request,
+// and spares the watching.
 #ifndef DISKD_DRIVERS_SDK_TRANSPORT_FUSE_SERVER_H_
 #define DISKD_DRIVERS_SDK_TRANSPORT_FUSE_SERVER_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "drivers/sdk/device/fuse_abi.h"
@@ -45,10 +49,14 @@ class FuseQueueServer final : public QueueTransport {
   absl::Status AddSlots(int count, size_t payload_bytes, std::vector<Slot*>& free);
   absl::Status ServeBlocking(const std::atomic<bool>& stop);
   absl::Status ServeWithRing(const std::atomic<bool>& stop);
-  // Takes requests until the kernel has no more or the slots run out.
+  void SetBlocking(bool blocking);
+  // Takes requests until the kernel has no more or the slots run out. Waits for the first one if
+  // those before were answered in place.
   Received ReceiveBatch(const std::atomic<bool>& stop);
+  bool MoreToReceive() const;
   Received Receive(Slot& slot, size_t& length);
   void ArmPoll();
+  void DisarmPoll();
   // Small requests move to small slots, so that the few large ones stay free to receive into.
   Slot& SlotFor(Slot& received, size_t length);
   void Dispatch(Slot& slot, size_t length);
@@ -72,6 +80,9 @@ class FuseQueueServer final : public QueueTransport {
   FuseAnswer answer_;
   PollOperation poll_;
   bool poll_armed_ = false;
+  IoOperation poll_removal_;
+  bool in_place_ = false;         // all requests of the last batch were answered in it
+  std::optional<bool> blocking_;  // the descriptor, if this has set it
 };
 
 }  // namespace diskd::sdk

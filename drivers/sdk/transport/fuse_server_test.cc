@@ -4,16 +4,20 @@
 // answer, and its end looks like the end of the connection.
 #include "drivers/sdk/transport/fuse_server.h"
 
+#include <fcntl.h>
 #include <linux/falloc.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -194,6 +198,43 @@ TEST_P(FuseServerTest, ManyRequestsBeforeAnyAnswerIsTaken_AreAllAnsweredOnce) {
     EXPECT_EQ(reply.body[0], static_cast<std::byte>(answers[reply.unique]));
     answers.erase(reply.unique);
   }
+}
+
+class AsyncFuseServerTest : public FuseServerTest {
+ protected:
+  bool Blocking() const { return (fcntl(server_.get(), F_GETFL) & O_NONBLOCK) == 0; }
+};
+INSTANTIATE_TEST_SUITE_P(Async, AsyncFuseServerTest, testing::Values(true));
+
+TEST_P(AsyncFuseServerTest, RequestInFlight_HoldsUpNoOther_AndNeedsNoOther) {
+  const Fd go(eventfd(0, EFD_CLOEXEC));
+  driver_->hold_flushes = go.get();
+  const uint64_t flush = Send(FUSE_FSYNC, kFuseDiskNode, fuse_fsync_in{});
+  for (int i = 0; i < 3; ++i) EXPECT_NE(Read(0, 512).unique, flush);
+  const uint64_t one = 1;
+  ASSERT_EQ(write(go.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  EXPECT_EQ(Receive().unique, flush);
+}
+
+// Where every queue of a disk watched its descriptor, each request would wake all of them.
+TEST_P(AsyncFuseServerTest, WhileItAnswersInPlace_TheDescriptorIsReadNotWatched) {
+  EXPECT_EQ(Read(0, 512).body.size(), 512u);
+  EXPECT_FALSE(Blocking());
+  driver_->in_place = true;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Read(0, 512).body.size(), 512u);
+    while (!Blocking()) std::this_thread::yield();
+  }
+  const Fd go(eventfd(0, EFD_CLOEXEC));
+  driver_->hold_flushes = go.get();
+  const uint64_t flush = Send(FUSE_FSYNC, kFuseDiskNode, fuse_fsync_in{});
+  while (Blocking()) std::this_thread::yield();
+  EXPECT_NE(Read(0, 512).unique, flush);
+  const uint64_t one = 1;
+  ASSERT_EQ(write(go.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  EXPECT_EQ(Receive().unique, flush);
+  EXPECT_EQ(Read(0, 512).body.size(), 512u);
+  while (!Blocking()) std::this_thread::yield();
 }
 
 TEST_P(FuseServerTest, Read_AtAndAcrossTheEnd_IsCut) {
