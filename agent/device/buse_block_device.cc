@@ -9,6 +9,7 @@
 #include "agent/device/bounded.h"
 #include "agent/device/holder.h"
 #include "agent/device/limits.h"
+#include "agent/device/older_module.h"
 #include "agent/device/stable_link.h"
 #include "agent/paths/volume_paths.h"
 #include "base/log.h"
@@ -63,14 +64,8 @@ bool HasDisk(const buse_info& info) {
 absl::StatusOr<std::unique_ptr<Device>> BuseBlockDevice::Create(const DeviceSpec& spec) {
   ASSIGN_OR_RETURN(sdk::BuseControl control, sdk::BuseControl::Open());
   buse_info info = InfoOf(spec);
-  absl::Status created = control.Create(info);
-  if (absl::IsInvalidArgument(created) && (info.params.attributes & BUSE_ATTR_BIO) != 0) {
-    // A module loaded before an upgrade of the package does not know this attribute.
-    info = InfoOf(spec);
-    info.params.attributes &= ~BUSE_ATTR_BIO;
-    created = control.Create(info);
-  }
-  RETURN_IF_ERROR(created);
+  RETURN_IF_ERROR(
+      CreateOnAnyModule(info, [&control](buse_info& all) { return control.Create(all); }));
   return std::unique_ptr<Device>(new BuseBlockDevice(std::move(control), info.index));
 }
 
