@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -183,7 +184,8 @@ void FuseQueueServer::ArmPoll() {
     static_cast<PollOperation*>(operation)->server->poll_armed_ = false;
   };
   io_uring_sqe* sqe = io_.Prepare(&poll_);
-  io_uring_prep_poll_add(sqe, fd_, POLLIN);
+  // Exclusive: a request wakes one of the disk's queues, not all of them.
+  io_uring_prep_poll_add(sqe, fd_, POLLIN | EPOLLEXCLUSIVE);
   io_.SetOperation(sqe, &poll_);
 }
 

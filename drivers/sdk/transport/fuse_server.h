@@ -5,9 +5,8 @@
 //
 // Two loops. A synchronous driver is served by a blocking read per request. A driver that has
 // started the queue's io_uring has many requests in flight, and the ring watches the descriptor. As
-// long as such a driver answers in place, the next request is waited for in a blocking read too:
-// that is woken alone, where a watched descriptor wakes every queue of the disk for each request,
-// and spares the watching.
+// long as such a driver answers in place, the next request is waited for in a blocking read too,
+// which spares the watching. Either way a request wakes one of the disk's queues.
 #ifndef DISKD_DRIVERS_SDK_TRANSPORT_FUSE_SERVER_H_
 #define DISKD_DRIVERS_SDK_TRANSPORT_FUSE_SERVER_H_
 

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <map>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "base/fd.h"
@@ -65,7 +66,9 @@ class FuseServerTest : public testing::TestWithParam<bool> {
     kernel_ = Fd(fds[0]);
     server_ = Fd(fds[1]);
     std::vector<std::unique_ptr<QueueTransport>> queues;
-    queues.push_back(std::make_unique<FuseQueueServer>(server_.get(), 0, *driver_));
+    for (int i = 0; i < queues_; ++i) {
+      queues.push_back(std::make_unique<FuseQueueServer>(server_.get(), i, *driver_));
+    }
     auto threads = QueueThreads::Start(std::move(queues));
     ASSERT_TRUE(threads.ok()) << threads.status();
     threads_ = *std::move(threads);
@@ -134,6 +137,7 @@ class FuseServerTest : public testing::TestWithParam<bool> {
     return Call(FUSE_READ, kFuseDiskNode, in);
   }
 
+  int queues_ = 1;
   std::unique_ptr<FakeDriver> driver_;
   Fd kernel_, server_;
   std::unique_ptr<QueueThreads> threads_;
@@ -216,7 +220,7 @@ TEST_P(AsyncFuseServerTest, RequestInFlight_HoldsUpNoOther_AndNeedsNoOther) {
   EXPECT_EQ(Receive().unique, flush);
 }
 
-// Where every queue of a disk watched its descriptor, each request would wake all of them.
+// To watch it takes several system calls a request.
 TEST_P(AsyncFuseServerTest, WhileItAnswersInPlace_TheDescriptorIsReadNotWatched) {
   EXPECT_EQ(Read(0, 512).body.size(), 512u);
   EXPECT_FALSE(Blocking());
@@ -235,6 +239,25 @@ TEST_P(AsyncFuseServerTest, WhileItAnswersInPlace_TheDescriptorIsReadNotWatched)
   EXPECT_EQ(Receive().unique, flush);
   EXPECT_EQ(Read(0, 512).body.size(), 512u);
   while (!Blocking()) std::this_thread::yield();
+}
+
+// A request wakes one of them. Never in place here: the descriptor's flags are shared, those of
+// clones of /dev/fuse are not.
+class TwoFuseQueuesTest : public FuseServerTest {
+ protected:
+  TwoFuseQueuesTest() { queues_ = 2; }
+};
+INSTANTIATE_TEST_SUITE_P(Async, TwoFuseQueuesTest, testing::Values(true));
+
+TEST_P(TwoFuseQueuesTest, NoRequestIsForgotten) {
+  constexpr int kRounds = 3000;
+  fuse_read_in in{};
+  in.size = 512;
+  for (int round = 0; round < kRounds; ++round) {
+    std::set<uint64_t> asked;
+    for (int i = 0; i <= round % 5; ++i) asked.insert(Send(FUSE_READ, kFuseDiskNode, in));
+    while (!asked.empty()) ASSERT_EQ(asked.erase(Receive().unique), 1u);
+  }
 }
 
 TEST_P(FuseServerTest, Read_AtAndAcrossTheEnd_IsCut) {
