@@ -69,8 +69,8 @@ class Disk {
  public:
   Disk(const sdk::DriverDefinition& definition, const std::string& dir,
        std::map<std::string, std::string> parameters)
-      : io_(kDepth), memory_(kDepth * kChunk) {
-    sdk::VolumeConfig config;
+      : definition_(definition), io_(kDepth), memory_(kDepth * kChunk) {
+    sdk::VolumeConfig& config = config_;
     config.volume_id = absl::StrCat("costs-", definition.name);
     config.size_bytes = kSize;
     config.state_dir = absl::StrCat(dir, "/", definition.name);
@@ -89,7 +89,11 @@ class Disk {
     }
     Stream(kSize, kChunk, kChunkDepth, /*random=*/false);
   }
-  ~Disk() { queue_.reset(); }
+  ~Disk() {
+    queue_.reset();
+    driver_.reset();
+    if (definition_.deprovision != nullptr) Require(definition_.deprovision(config_));
+  }
 
   void One(sdk::Op op, uint64_t offset, uint32_t length) {
     sdk::TestRequest request(op, offset, length, op == sdk::Op::kFlush ? nullptr : memory_.data());
@@ -140,6 +144,8 @@ class Disk {
     sdk::Check(request.error == 0, "a request has failed");
   }
 
+  const sdk::DriverDefinition& definition_;
+  sdk::VolumeConfig config_;
   sdk::RingQueueIo io_;
   sdk::AlignedBuffer memory_;
   std::unique_ptr<sdk::Driver> driver_;
