@@ -96,7 +96,6 @@ absl::Status FuseQueueServer::Open() {
 void FuseQueueServer::Close() { queue_.reset(); }
 
 absl::Status FuseQueueServer::Serve(const std::atomic<bool>& stop) {
-  SetBlocking(true);
   return io_.started() ? ServeWithRing(stop) : ServeBlocking(stop);
 }
 
@@ -113,6 +112,7 @@ absl::Status FuseQueueServer::ServeBlocking(const std::atomic<bool>& stop) {
   Slot& slot = *free_large_.back();
   free_large_.pop_back();
   while (!stop.load(std::memory_order_relaxed)) {
+    SetBlocking(true);
     size_t length;
     switch (Receive(slot, length)) {
       case Received::kRequest:
@@ -213,7 +213,7 @@ FuseQueueServer::Received FuseQueueServer::Receive(Slot& slot, size_t& length) {
   // ENOENT: the request was interrupted while it was being read.
   if (received < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)) {
     // Somebody else has set the flags.
-    if (errno == EAGAIN && *blocking_) blocking_.reset();
+    if (errno == EAGAIN && blocking_ == true) blocking_.reset();
     return Received::kNothing;
   }
   if (received < 0 && errno != ENODEV) {
