@@ -13,6 +13,8 @@
 #include <cstring>
 #include <deque>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -232,7 +234,7 @@ void Round(const std::string& dir, absl::Duration time, File& recycled, Disk& me
     Row("durable_us", "growing", DurableUs(growing, time));
   }
   for (const auto& [name, disk] : disks) Row("durable_us", name, DurableUs(disk, time));
-  disks[2].disk.Stream(kRecent, kBlock, kDepth, /*random=*/false);
+  object.Stream(kRecent, kBlock, kDepth, /*random=*/false);
   Row("recent_read_us", "object", ReadUs(object, absl::Seconds(1), kRecent));
   Rest();
   object.ReadAll();
