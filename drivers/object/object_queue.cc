@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/time/clock.h"
@@ -37,6 +38,10 @@ IoRequest ToIo(const sdk::Request& request) {
   io.blocks = request.length / kBlockBytes;
   io.data = request.data;
   return io;
+}
+
+bool IsPlainWrite(const sdk::Request* request) {
+  return request->op == sdk::Op::kWrite && !request->fua;
 }
 
 }  // namespace
@@ -117,7 +122,7 @@ void ObjectQueue::Submit(sdk::Request& request) {
   batch_.push_back(&request);
 }
 
-bool ObjectQueue::ServeHere(absl::FunctionRef<void()> submit) {
+bool ObjectQueue::ServeHere(bool wait, absl::FunctionRef<void()> submit) {
   const auto start = [this, submit] {
     {
       const absl::MutexLock lock(&outbox_->mutex);
@@ -127,8 +132,8 @@ bool ObjectQueue::ServeHere(absl::FunctionRef<void()> submit) {
   };
   const absl::Time begin = absl::Now();
   std::vector<Answered> answers;
-  const bool served = thread_->TryTurn(start, [&] { answers = outbox_->Take(); });
-  lone_.Took(absl::Now() - begin);
+  const bool served = thread_->TryTurn(wait, start, [&] { answers = outbox_->Take(); });
+  if (wait) lone_.Took(absl::Now() - begin);
   // When the turn is over: who is answered comes again before this call returns.
   if (served) Deliver(answers);
   return served;
@@ -137,7 +142,9 @@ bool ObjectQueue::ServeHere(absl::FunctionRef<void()> submit) {
 void ObjectQueue::CommitBatch() {
   if (batch_.empty()) return;
   const bool alone = batch_.size() == 1 && load_->unanswered.load(std::memory_order_relaxed) == 0;
-  const bool here = lone_.InPlace(alone);
+  const bool wait = lone_.InPlace(alone);
+  // A stream of writes is a matter of memory.
+  const bool here = wait || std::all_of(batch_.begin(), batch_.end(), IsPlainWrite);
   load_->unanswered.fetch_add(batch_.size(), std::memory_order_relaxed);
   auto submit = [engine = engine_, outbox = outbox_, batch = std::exchange(batch_, {})] {
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -150,7 +157,7 @@ void ObjectQueue::CommitBatch() {
       (*engine)->Submit(std::move(io), /*more=*/i + 1 < batch.size());
     }
   };
-  if (!here || !ServeHere(submit)) thread_->Post(std::move(submit));
+  if (!here || !ServeHere(wait, submit)) thread_->Post(std::move(submit));
 }
 
 }  // namespace diskd::object

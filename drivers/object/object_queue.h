@@ -75,7 +75,7 @@ class ObjectQueue final : public sdk::Queue {
   void OnWake();
   void Deliver(const std::vector<Answered>& answers);
   // On this thread, with the answers there are. False: the engine is at work elsewhere.
-  bool ServeHere(absl::FunctionRef<void()> submit);
+  bool ServeHere(bool wait, absl::FunctionRef<void()> submit);
 
   EngineThread* const thread_;
   const std::unique_ptr<Engine>* const engine_;

@@ -144,8 +144,7 @@ absl::Status ServedVolume::OpenLog(bool successor) {
   RETURN_IF_ERROR(file.status());
   log_lock_ = Fd(fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0));
   if (!log_lock_.valid()) return ErrnoStatus(errno, "duplicate a descriptor");
-  log_ = std::make_unique<UringLog>(thread_.get(), std::move(file->fd), file->size_bytes,
-                                    "the write log");
+  log_ = std::make_unique<WriteBackLog>(thread_.get(), *std::move(file), AvailableMemory);
   return absl::OkStatus();
 }
 
@@ -222,6 +221,7 @@ absl::Status ServedVolume::LetGo() {
         absl::StrCat("the store must answer for a hand-over: ", outage->reason.message()));
   }
   StopEngine();
+  RETURN_IF_ERROR(log_->failure());
   cache_.reset();  // the former user can't open it again, and does without if it has to go on
   return UnlockLogFile(log_lock_.get());
 }
@@ -231,6 +231,7 @@ absl::Status ServedVolume::TakeOver() {
   if (log_ == nullptr) {
     RETURN_IF_ERROR(OpenLog(/*successor=*/true));
   } else {
+    RETURN_IF_ERROR(log_->failure());
     RETURN_IF_ERROR(LockLogFile(log_lock_.get(), volume_.log_path, kTakeOverLimit));
   }
   RETURN_IF_ERROR(OpenEngine(/*successor=*/true, kTakeOverLimit, kTakeOverLimit, [] {}));

@@ -21,6 +21,7 @@
 #include "drivers/object/runtime/engine_thread.h"
 #include "drivers/object/runtime/posting_store.h"
 #include "drivers/object/runtime/uring_log.h"
+#include "drivers/object/runtime/write_back_log.h"
 #include "drivers/sdk/driver.h"
 #include "drivers/sdk/features.h"
 
@@ -121,7 +122,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   std::unique_ptr<Store> store_;
   std::unique_ptr<PostingStore> posting_;
   Fd log_lock_;  // the log's open file, to lock and to unlock it
-  std::unique_ptr<UringLog> log_;
+  std::unique_ptr<WriteBackLog> log_;
   std::unique_ptr<UringLog> cache_;  // nullptr: none
   std::unique_ptr<Engine> engine_;
 };

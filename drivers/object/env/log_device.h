@@ -2,7 +2,7 @@
 //
 // The block device or preallocated file that holds a volume's local write log.
 //
-// Threads: the engine's thread only; `done` runs on it, once, never inside the call.
+// Threads: in the engine's turns only; `done` runs in one, once, never inside the call.
 //
 // Semantics are those of a disk behind O_DIRECT with a volatile write cache:
 //  - Read sees every write that was done before it started. Reads and writes that overlap in time

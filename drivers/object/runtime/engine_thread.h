@@ -36,17 +36,18 @@ class EngineThread final : public Scheduler {
   // From any thread: runs `fn` in a turn, in the order of the calls.
   void Post(std::function<void()> fn) ABSL_LOCKS_EXCLUDED(mutex_);
   // From any thread but this one: if nobody has the turn, runs `fn` here and now, behind what was
-  // posted before. The only operation that `fn` starts is done here too if none was in flight,
-  // which blocks for as long as the disk takes; the turn is free meanwhile. Then runs `answer`.
-  // What else is due is left to the engine's thread. False: nothing was done.
-  bool TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer)
+  // posted before. Cached writes that `fn` starts are done here too; with `wait`, so is the only
+  // other operation if none was in flight, which blocks for as long as the disk takes. The turn is
+  // free meanwhile. Then runs `answer`. What else is due, and what follows from a cached write, is
+  // left to the engine's thread. False: nothing was done.
+  bool TryTurn(bool wait, absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer)
       ABSL_LOCKS_EXCLUDED(turn_, mutex_);
 
   // In a turn only.
   absl::Duration Now() const override;
   void After(absl::Duration delay, std::function<void()> fn) override;
   uint64_t Random() override;
-  // `done` runs in a turn, never inside the call.
+  // `done` runs in a turn, never inside the call. They may overtake each other.
   void StartOperation(FileOperation operation);
   size_t in_flight() const { return in_flight_; }  // operations started and not done
   // Runs `fn` soon, behind what the turn still has to do first: for what is worth doing once, as
@@ -71,6 +72,7 @@ class EngineThread final : public Scheduler {
   void RunAfterwards() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   // Whether nothing was posted, so that the thread may sleep until it is woken.
   bool MaySleep() ABSL_LOCKS_EXCLUDED(mutex_);
+  void PerformCached() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   // True: it was done, and only what followed from it has been started since.
   bool PerformOnly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   void PrepareStarted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
@@ -90,7 +92,8 @@ class EngineThread final : public Scheduler {
   // engine's calls come back through interfaces that know nothing of it.
   absl::Mutex turn_;
   std::vector<FileOperation> started_;  // not given to the ring yet
-  size_t in_flight_ = 0;                // with those; without the one on wake_
+  std::vector<FileOperation> cached_;   // writes; likewise
+  size_t in_flight_ = 0;                // with both; without the one on wake_
   bool stopping_ = false;
   std::priority_queue<Timer> timers_;
   uint64_t next_order_ = 0;

@@ -26,11 +26,12 @@ class EngineThreadTest : public testing::Test {
   }
   // The engine's thread may have the turn for a moment.
   void Turn(
-      absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer = [] {}) {
-    while (!engine_->TryTurn(fn, answer)) std::this_thread::yield();
+      absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer = [] {}, bool wait = true) {
+    while (!engine_->TryTurn(wait, fn, answer)) std::this_thread::yield();
   }
-  FileOperation Write(std::function<void(int)> done) {
-    return {FileOperation::Kind::kWrite, file_.get(), data_, sizeof data_, 0, std::move(done)};
+  FileOperation Write(std::function<void(int)> done,
+                      FileOperation::Kind kind = FileOperation::Kind::kWrite) {
+    return {kind, file_.get(), data_, sizeof data_, 0, std::move(done)};
   }
 
   std::byte data_[16] = {};
@@ -63,7 +64,7 @@ TEST_F(EngineThreadTest, Turn_IsRefused_WhileAnotherHasIt) {
     go.WaitForNotification();
   });
   begun.WaitForNotification();
-  EXPECT_FALSE(engine_->TryTurn([] { FAIL(); }, [] { FAIL(); }));
+  EXPECT_FALSE(engine_->TryTurn(/*wait=*/true, [] { FAIL(); }, [] { FAIL(); }));
   go.Notify();
   PostAndWait([] {});
 }
@@ -102,6 +103,72 @@ TEST_F(EngineThreadTest, SeveralOperations_AreDoneByTheEnginesThread) {
     }
   });
   for (absl::Notification& one : done) one.WaitForNotification();
+}
+
+TEST_F(EngineThreadTest, LoneOperation_IsLeftToTheEnginesThread_IfNobodyIsToWait) {
+  std::thread::id engine;
+  PostAndWait([&] { engine = std::this_thread::get_id(); });
+  absl::Notification done;
+  const auto start = [&] {
+    engine_->StartOperation(Write([&](int) {
+      EXPECT_EQ(std::this_thread::get_id(), engine);
+      done.Notify();
+    }));
+  };
+  Turn(
+      start, [] {}, /*wait=*/false);
+  done.WaitForNotification();
+}
+
+TEST_F(EngineThreadTest, WriteBack_IsLeftToTheEnginesThread) {
+  std::thread::id engine;
+  PostAndWait([&] { engine = std::this_thread::get_id(); });
+  absl::Notification done;
+  Turn([&] {
+    engine_->StartOperation(Write(
+        [&](int) {
+          EXPECT_EQ(std::this_thread::get_id(), engine);
+          done.Notify();
+        },
+        FileOperation::Kind::kWriteBack));
+  });
+  done.WaitForNotification();
+}
+
+TEST_F(EngineThreadTest, CachedWrites_AreDoneHere_WhateverElseIsUnderWay) {
+  std::string order;
+  absl::Notification written;
+  const auto cached = [&](char name) {
+    return Write(
+        [&order, name](int result) {
+          EXPECT_EQ(result, sizeof data_);
+          order += name;
+        },
+        FileOperation::Kind::kCachedWrite);
+  };
+  Turn(
+      [&] {
+        engine_->StartOperation(Write([&](int) { written.Notify(); }));
+        engine_->StartOperation(cached('a'));
+        engine_->StartOperation(cached('b'));
+        order += '.';
+      },
+      [&] { order += '!'; }, /*wait=*/false);
+  EXPECT_EQ(order, ".ab!");
+  written.WaitForNotification();
+}
+
+TEST_F(EngineThreadTest, CachedWriteOfAPost_IsDoneToo_AndWhatFollowsIt) {
+  absl::Notification done;
+  PostAndWait([&] {
+    engine_->StartOperation(Write(
+        [&](int) {
+          engine_->StartOperation(
+              Write([&](int) { done.Notify(); }, FileOperation::Kind::kCachedWrite));
+        },
+        FileOperation::Kind::kCachedWrite));
+  });
+  done.WaitForNotification();
 }
 
 TEST_F(EngineThreadTest, FailedOperation_GivesItsErrno) {
@@ -189,7 +256,8 @@ TEST_F(EngineThreadTest, TurnsAndPosts_NeverOverlap) {
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
-        if (!engine_->TryTurn([&] { ++count; }, [] {})) engine_->Post([&] { ++count; });
+        if (!engine_->TryTurn(/*wait=*/true, [&] { ++count; }, [] {}))
+          engine_->Post([&] { ++count; });
       }
     });
   }
