@@ -30,8 +30,17 @@ class BlockMap {
   };
 
   void SetData(Lba lba, V value) {
-    Erase(lba, 1);
-    entries_[lba] = Entry{1, false, value};
+    const Entry entry{1, false, value};
+    auto it = Mutable(lba);
+    const bool known = it != entries_.end() && it->first <= lba;
+    if (known && it->second.blocks > 1) {
+      Erase(lba, 1);
+      entries_[lba] = entry;
+    } else if (known) {
+      it->second = entry;
+    } else {
+      entries_.insert(it, {lba, entry});
+    }
   }
   void SetZero(Lba lba, uint64_t blocks, V value) {
     Erase(lba, blocks);
