@@ -171,6 +171,7 @@ void Engine::OnWritten(const LogRecord& record) {
   AddToOverlay(record);
   uncut_ops_ += record.ops.size();
   ArmUploadTimer();
+  NoteBurst();
   if (CutNow()) upload_work_.Notify();
 }
 

@@ -165,6 +165,9 @@ class Engine {
   // upload.cc
   Task<void> UploadLoop();
   bool CutNow() const;
+  bool ObjectFull() const;
+  bool Bursting() const;
+  void NoteBurst();
   std::shared_ptr<Batch> Cut();
   Task<void> Upload(std::shared_ptr<Batch> batch);
   Task<std::string> NewBody(uint64_t bytes);
@@ -178,6 +181,7 @@ class Engine {
   void AddToDelta(uint16_t stream, const ObjectHeader& header);
   Task<absl::Status> WaitUploaded(WriteSequence target);
   void ArmUploadTimer();
+  void ArmBurstTimer();
 
   // checkpoint.cc
   Task<void> CheckpointLoop();
@@ -284,6 +288,9 @@ class Engine {
   uint64_t uncut_ops_ = 0;             // in the records from there on
   std::deque<std::shared_ptr<Batch>> uploading_;
   bool upload_timer_ = false;
+  bool burst_timer_ = false;
+  absl::Duration burst_begin_ = -absl::InfiniteDuration();
+  absl::Duration burst_end_ = -absl::InfiniteDuration();  // the last write so far
   bool body_timer_ = false;
   bool checkpointing_ = false;
   bool caching_ = false;  // an uploaded object on its way into the read cache

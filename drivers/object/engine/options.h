@@ -61,6 +61,11 @@ struct Options {
   uint64_t object_bytes = 8 << 20;
   // ...or of what is there so long after the first write that it contains.
   absl::Duration upload_delay = absl::Seconds(5);
+  // When writes begin to come without such a pause, full objects wait, so long at most (0: never)
+  // and while less than 1/`burst_part` of the log is used: disk and CPUs are left to the writer.
+  absl::Duration burst_pause = absl::Milliseconds(10);
+  absl::Duration burst = absl::Seconds(1);
+  uint64_t burst_part = 4;
   int uploads_in_flight = 4;
   // Objects of data on their way to the store, written and collected ones; those that are being
   // packed count twice.

@@ -58,16 +58,47 @@ bool Engine::CutNow() const {
   if (oldest->first_sequence <= urgent_sequence_ || log_.full()) return true;
   if (log_.throttled() && uploading_.empty()) return true;
   if (environment_.scheduler->Now() - oldest->appended >= options_.upload_delay) return true;
+  return ObjectFull() && !Bursting();
+}
+
+// There is something to cut.
+bool Engine::ObjectFull() const {
   if (uncut_ops_ >= kMaxObjectOps) return true;
   // Without the header of each record; the newest one comes on top.
+  const LogRecord* oldest = log_.Find(cut_lsn_);
   const LogRecord* newest = log_.Find(log_.written_lsn());
   const uint64_t records = log_.written_lsn() - cut_lsn_;
   return (newest->position - oldest->position - records) * kBlockBytes >= options_.object_bytes;
 }
 
+bool Engine::Bursting() const {
+  const absl::Duration now = environment_.scheduler->Now();
+  return now - burst_end_ < options_.burst_pause && now - burst_begin_ < options_.burst &&
+         log_.used_blocks() < log_.ring_blocks() / options_.burst_part;
+}
+
+void Engine::NoteBurst() {
+  const absl::Duration now = environment_.scheduler->Now();
+  if (now - burst_end_ >= options_.burst_pause) burst_begin_ = now;
+  burst_end_ = now;
+  ArmBurstTimer();
+}
+
+void Engine::ArmBurstTimer() {
+  if (burst_timer_ || cut_lsn_ > log_.written_lsn() || !ObjectFull() || !Bursting()) return;
+  burst_timer_ = true;
+  environment_.scheduler->After(options_.burst_pause, [this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    burst_timer_ = false;
+    if (CutNow()) upload_work_.Notify();
+    ArmBurstTimer();
+  });
+}
+
 Task<void> Engine::UploadLoop() {
   while (failure_.ok()) {
     if (!CutNow() || static_cast<int>(uploading_.size()) >= options_.uploads_in_flight) {
+      ArmBurstTimer();
       co_await upload_work_.Wait();
       continue;
     }

@@ -63,6 +63,26 @@ class UploadTest : public OneVolume {
   int unanswered_ = 0;
 };
 
+class BurstTest : public UploadTest {
+ protected:
+  static constexpr uint64_t kObjectBlocks = 8;
+
+  BurstTest() {
+    options_.object_bytes = kObjectBlocks * kBlockBytes;
+    options_.burst = absl::Milliseconds(50);
+  }
+  void WriteSome(uint64_t blocks) {
+    WriteMany(blocks, /*depth=*/4, [this] { return next_++ % kBlocks; });
+  }
+
+  uint64_t next_ = 0;
+};
+
+class LongBurstTest : public BurstTest {
+ protected:
+  LongBurstTest() { options_.burst = absl::Seconds(10); }
+};
+
 class UploadFromDiskTest : public UploadTest {
  protected:
   UploadFromDiskTest() { options_.retained_log_bytes = 0; }
@@ -124,6 +144,41 @@ TEST_F(UploadTest, WhatASnapshotNeeds_IsUploadedWhetherFlushedOrNot) {
                 engine().CreateSnapshot("s", [done](auto id) { done(id.status()); });
               }).ok());
   EXPECT_EQ(engine().stats().uploaded_sequence, 2u);
+}
+
+TEST_F(BurstTest, GoesToTheLogAlone_UntilItPauses) {
+  const uint64_t before = store_.requests.puts;
+  WriteSome(4 * kObjectBlocks);
+  EXPECT_EQ(store_.requests.puts, before);
+  Rest(options_.upload_delay / 10);
+  EXPECT_GE(engine().stats().uploaded_sequence, 3 * kObjectBlocks);
+}
+
+TEST_F(BurstTest, ThatDoesNotPause_IsUploadedWhenItsTimeIsOver) {
+  const absl::Duration begin = scheduler_.Now();
+  while (engine().stats().uploaded_sequence == 0) WriteSome(1);
+  EXPECT_GE(scheduler_.Now() - begin, options_.burst);
+  EXPECT_LT(scheduler_.Now() - begin, options_.burst * 2);
+}
+
+// Else a stream would be behind by that time for ever, and its uploads read from the disk.
+TEST_F(BurstTest, ThatGoesOn_WaitsNoMore) {
+  store_.latency = absl::Milliseconds(1);
+  const absl::Duration begin = scheduler_.Now();
+  while (scheduler_.Now() - begin < options_.burst * 2) WriteSome(1);
+  for (int i = 0; i < 50; ++i) {
+    WriteSome(1);
+    const EngineStats stats = engine().stats();
+    EXPECT_LE(stats.last_sequence - stats.uploaded_sequence, 5 * kObjectBlocks);
+  }
+}
+
+TEST_F(LongBurstTest, WaitsForNothing_WhenItHasItsPartOfTheLog) {
+  const uint64_t before = store_.requests.puts;
+  while (store_.requests.puts == before) WriteSome(8);
+  const uint64_t part = kLogBlocks / options_.burst_part * kBlockBytes;
+  EXPECT_GE(engine().stats().dirty_log_bytes, part / 10 * 9);
+  EXPECT_LE(engine().stats().dirty_log_bytes, part / 10 * 13);
 }
 
 // They lie side by side in the log, though not on the volume.

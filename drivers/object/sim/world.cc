@@ -61,6 +61,8 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
   options_.durability = random_.Chance(0.3) ? Durability::kRemote : Durability::kLocal;
   options_.object_bytes = random_.Between(2, 24) * kBlockBytes;
   options_.upload_delay = absl::Milliseconds(static_cast<int64_t>(random_.Between(1, 500)));
+  options_.burst = absl::Milliseconds(random_.Chance(0.5) ? 0 : random_.Between(1, 100));
+  options_.burst_pause = absl::Milliseconds(static_cast<int64_t>(random_.Between(1, 10)));
   options_.uploads_in_flight = static_cast<int>(random_.Between(1, 4));
   options_.checkpoint_objects = static_cast<int>(random_.Between(1, 8));
   options_.checkpoint_blocks = random_.Between(16, 400);
