@@ -293,7 +293,7 @@ class Engine {
   absl::Duration burst_end_ = -absl::InfiniteDuration();  // the last write so far
   bool body_timer_ = false;
   bool checkpointing_ = false;
-  bool caching_ = false;  // an uploaded object on its way into the read cache
+  int caching_ = 0;  // uploaded objects on their way into the read cache
   int objects_since_checkpoint_ = 0;
   int objects_since_collect_ = 0;
   size_t stored_objects_ = 0;  // of the last pass: what was in use

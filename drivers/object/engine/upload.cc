@@ -232,7 +232,7 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
     co_return;
   }
   const bool cached = WorthCaching();
-  caching_ |= cached;
+  if (cached) ++caching_;
   blocks =
       co_await PackObject(environment_.scheduler, options_, batch->header, std::move(blocks), room);
   const std::shared_ptr<const std::string> body = body_memory_->Share(std::move(blocks), bytes);
@@ -261,14 +261,15 @@ Task<void> Engine::Upload(std::shared_ptr<Batch> batch) {
   if (cached) {
     const size_t begin = ObjectHeaderBytes(batch->header);
     co_await CacheUploaded(*batch, packed ? "" : absl::string_view(*body).substr(begin));
-    caching_ = false;
+    --caching_;
   }
 }
 
-// What was written lately is likely to be read. One object at a time, and not when the log's disk
-// is needed for the log.
+// What was written lately is likely to be read. While writes come, one object at a time, and none
+// when the log's disk is needed for the log.
 bool Engine::WorthCaching() const {
-  return cache_.enabled() && !caching_ && log_.used_blocks() < log_.ring_blocks() / 2;
+  if (!cache_.enabled() || log_.used_blocks() >= log_.ring_blocks() / 2) return false;
+  return caching_ == 0 || environment_.scheduler->Now() - burst_end_ >= options_.burst_pause;
 }
 
 // `blocks`: its data; empty: as the log has it.
@@ -284,7 +285,10 @@ Task<void> Engine::CacheUploaded(const Batch& batch, absl::string_view blocks) {
       if (index % kBlocksPerTurn == 0) co_await Sleep(environment_.scheduler, {});
       const BlockLocation place{stream_.id, static_cast<uint16_t>(block++), header.sequence,
                                 header.block_crcs[index]};
-      if (overlay_.Find(extent.lba + i, 1).entry != nullptr) continue;  // dead already
+      // Written again. An object before this one may be on its way still: then this one's are
+      // there.
+      const auto* newer = overlay_.Find(extent.lba + i, 1).entry;
+      if (newer != nullptr && newer->value.sequence > header.last_sequence) continue;
       co_await cache_.WaitForRoom();
       if (!blocks.empty()) {
         cache_.Insert(place,

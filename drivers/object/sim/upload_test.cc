@@ -83,6 +83,12 @@ class LongBurstTest : public BurstTest {
   LongBurstTest() { options_.burst = absl::Seconds(10); }
 };
 
+class CachedBurstTest : public BurstTest {
+ protected:
+  CachedBurstTest() { options_.cache_segment_blocks = 8; }
+  void SetUp() override { Open(kBlocks, kLogBlocks, options_, /*cache_blocks=*/256); }
+};
+
 class UploadFromDiskTest : public UploadTest {
  protected:
   UploadFromDiskTest() { options_.retained_log_bytes = 0; }
@@ -171,6 +177,14 @@ TEST_F(BurstTest, ThatGoesOn_WaitsNoMore) {
     const EngineStats stats = engine().stats();
     EXPECT_LE(stats.last_sequence - stats.uploaded_sequence, 5 * kObjectBlocks);
   }
+}
+
+TEST_F(CachedBurstTest, AllOfItIsInTheReadCacheThen) {
+  Rest(options_.upload_delay);  // until the cache's file is looked through
+  WriteSome(4 * kObjectBlocks);
+  Rest(options_.upload_delay * 2);
+  EXPECT_EQ(engine().stats().uploaded_sequence, 4 * kObjectBlocks);
+  EXPECT_EQ(engine().stats().cache.stored, 4 * kObjectBlocks);
 }
 
 TEST_F(LongBurstTest, WaitsForNothing_WhenItHasItsPartOfTheLog) {
