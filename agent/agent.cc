@@ -21,6 +21,7 @@
 #include "agent/store/sqlite_store.h"
 #include "agent/supervisor/host_driver_catalog.h"
 #include "agent/supervisor/local_driver.h"
+#include "base/boot_id.h"
 #include "base/errno_status.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -43,15 +44,6 @@ void ProtectFromOomKiller() {
   if (status.ok()) return;
   SPDLOG_WARN("the OOM killer may take the agent: {} (needs CAP_SYS_RESOURCE)",
               std::string(status.message()));
-}
-
-absl::StatusOr<std::string> ReadBootId() {
-  std::ifstream in("/proc/sys/kernel/random/boot_id");
-  std::string boot_id;
-  if (!std::getline(in, boot_id)) {
-    return absl::InternalError("/proc/sys/kernel/random/boot_id can't be read: mount /proc");
-  }
-  return boot_id;
 }
 
 absl::StatusOr<DriverUsers> ReadDriverUsers(const std::string& text) {
