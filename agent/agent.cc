@@ -107,6 +107,7 @@ absl::Status RunAgent(const Options& options) {
                           .stoppable_calls = &stoppable_calls,
                           .secrets = &secrets,
                           .state_dir = options.state_dir,
+                          .run_dir = options.run_dir,
                           .users = users};
   ASSIGN_OR_RETURN(environment.boot_id, ReadBootId());
   Attachments attachments(environment);

@@ -25,6 +25,10 @@ inline std::string ControlSocketPath(const std::string& run_dir, const std::stri
                                      int slot) {
   return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/control-", slot, ".sock");
 }
+// VolumeConfig::memory_dir.
+inline std::string DriverMemoryDir(const std::string& run_dir, const std::string& volume_id) {
+  return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/memory");
+}
 inline std::string DriverLogPath(const std::string& run_dir, const std::string& volume_id) {
   return absl::StrCat(VolumeRunDir(run_dir, volume_id), "/driver.log");
 }

@@ -218,9 +218,10 @@ absl::StatusOr<std::unique_ptr<DriverProcess>> LocalDriverLauncher::Launch(
     const std::string& volume_id, const std::string& driver, int slot) {
   ASSIGN_OR_RETURN(const std::string executable, catalog_->FindExecutable(driver));
   std::error_code error;
-  std::filesystem::create_directories(VolumeRunDir(run_dir_, volume_id), error);
+  std::filesystem::create_directories(DriverMemoryDir(run_dir_, volume_id), error);
   if (error) {
-    return ErrnoStatus(error.value(), absl::StrCat("create ", VolumeRunDir(run_dir_, volume_id)));
+    return ErrnoStatus(error.value(),
+                       absl::StrCat("create ", DriverMemoryDir(run_dir_, volume_id)));
   }
   ASSIGN_OR_RETURN(const Fd log, OpenDriverLog(DriverLogPath(run_dir_, volume_id)));
   ASSIGN_OR_RETURN(const Fd listener,
@@ -280,7 +281,9 @@ std::vector<std::string> LocalDriverLauncher::List() {
 }
 
 void LocalDriverLauncher::RemoveFiles(const std::string& volume_id) {
-  // Never recursively: the directory may hold the mount of a dead driver.
+  std::error_code ignored;
+  std::filesystem::remove_all(DriverMemoryDir(run_dir_, volume_id), ignored);
+  // This one never recursively: it may hold the mount of a dead driver.
   for (const int slot : {0, 1, kLookSlot})
     unlink(ControlSocketPath(run_dir_, volume_id, slot).c_str());
   RemoveDriverLog(DriverLogPath(run_dir_, volume_id));

@@ -179,6 +179,7 @@ TEST_F(LocalDriverTest, Log_KeepsOutputAndIsRotatedAtTheLimit) {
   ASSERT_TRUE(process->WaitExit(kSoon));
   EXPECT_EQ(ContentOf(log), "to-out\nto-err\n");
   EXPECT_TRUE(std::filesystem::exists(log + ".1"));
+  std::ofstream(DriverMemoryDir(run_dir_, kVolume) + "/kept") << "x";
   launcher().RemoveFiles(kVolume);
   EXPECT_FALSE(std::filesystem::exists(VolumeRunDir(run_dir_, kVolume)));
 }

@@ -2,6 +2,7 @@
 #include "agent/volume/environment.h"
 
 #include "absl/strings/str_cat.h"
+#include "agent/paths/volume_paths.h"
 #include "base/status_macros.h"
 
 namespace diskd::agent {
@@ -33,6 +34,7 @@ diskd::driver::v1::VolumeConfig ConfigOf(const Environment& environment, const V
   config.set_logical_block_bytes(volume.logical_block_bytes());
   config.set_read_only(read_only);
   config.set_state_dir(absl::StrCat(environment.state_dir, "/volumes/", volume.id()));
+  config.set_memory_dir(DriverMemoryDir(environment.run_dir, volume.id()));
   *config.mutable_parameters() = volume.parameters();
   *config.mutable_secrets() = environment.secrets->Get(volume.id());
   return config;

@@ -28,6 +28,7 @@ struct Environment {
   StoppableCalls* stoppable_calls;
   Secrets* secrets;
   std::string state_dir;
+  std::string run_dir;
   std::string boot_id;  // of the running kernel
   SupervisorLimits limits;
   DriverUsers users;

@@ -97,6 +97,7 @@ absl::Status TestNode::StartAgent(bool finish) {
                           .stoppable_calls = stoppable_calls_.get(),
                           .secrets = secrets_.get(),
                           .state_dir = directory_,
+                          .run_dir = directory_,
                           .boot_id = boot_id_};
   environment.limits.ping_interval = absl::Milliseconds(5);
   environment.limits.ping_limit = absl::Milliseconds(50);

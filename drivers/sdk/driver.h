@@ -180,6 +180,9 @@ struct VolumeConfig {
   // has to fail: no other state may come under its users.
   bool successor = false;
   std::string state_dir;  // the volume's own directory, exists, writable by the driver
+  // Another one, usually on a file system in memory: what is there outlives the processes of the
+  // driver, and ends with the volume or a reboot. Empty: there is none.
+  std::string memory_dir;
   std::map<std::string, std::string> parameters;  // checked against the definition's list
   // Likewise. Must never reach a log, a status or a disk; the agent brings them again.
   std::map<std::string, std::string> secrets;

@@ -87,7 +87,10 @@ kill_driver() { # VOLUME: SIGKILL; fails when there is none
 # A process that is no child of ours may stay a zombie until somebody reaps it.
 has_ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; } # PID
 
-mounts_under() { awk -v p="$1" 'index($5, p) == 1 { print $5 }' /proc/self/mountinfo; }
+# DIR: without the run directory itself, which the test has made
+mounts_under() {
+  awk -v p="$1" -v run="$WORK/run" 'index($5, p) == 1 && $5 != run { print $5 }' /proc/self/mountinfo
+}
 
 cleanup() {
   local rc=$? mount volume process
@@ -111,12 +114,14 @@ cleanup() {
   for process in /proc/[0-9]*; do
     case $(readlink "$process/fd/2") in "$WORK"/*) kill -9 "${process#/proc/}" ;; esac
   done 2>/dev/null
-  losetup -nl -O NAME,BACK-FILE | awk -v w="$WORK" 'index($2, w) == 1 { print $1 }' | xargs -r -n 1 losetup -d
-  mounts_under "$WORK" | sort -r | while read -r mount; do umount -f -l "$mount"; done
   # RAM disks that the test has not deleted would fill the machine's memory.
   for volume in "$WORK"/run/volumes/*; do rm -f "/dev/shm/diskd-$(basename "$volume")"; done
+  losetup -nl -O NAME,BACK-FILE | awk -v w="$WORK" 'index($2, w) == 1 { print $1 }' | xargs -r -n 1 losetup -d
+  mounts_under "$WORK" | sort -r | while read -r mount; do umount -f -l "$mount"; done
+  umount -l "$WORK/run"
   rm -rf "$WORK"
   exit "$rc"
 }
 trap cleanup EXIT
-mkdir -p "$WORK/mnt"
+mkdir -p "$WORK/mnt" "$WORK/run"
+mount -t tmpfs -o mode=755 diskd-e2e "$WORK/run" # as /run is

@@ -97,6 +97,7 @@ absl::StatusOr<VolumeConfig> FromProto(const driver::v1::VolumeConfig& config,
   out.logical_block_bytes = config.logical_block_bytes();
   out.read_only = config.read_only();
   out.state_dir = config.state_dir();
+  out.memory_dir = config.memory_dir();
   out.parameters = {config.parameters().begin(), config.parameters().end()};
   out.secrets = {config.secrets().begin(), config.secrets().end()};
   if (out.volume_id.empty() || out.volume_id.find('/') != std::string::npos ||
@@ -119,6 +120,10 @@ absl::StatusOr<VolumeConfig> FromProto(const driver::v1::VolumeConfig& config,
   if (out.state_dir.empty() || out.state_dir[0] != '/') {
     return absl::InvalidArgumentError(absl::StrCat("volume ", out.volume_id, ": state_dir \"",
                                                    out.state_dir, "\" is not an absolute path"));
+  }
+  if (!out.memory_dir.empty() && out.memory_dir[0] != '/') {
+    return absl::InvalidArgumentError(absl::StrCat("volume ", out.volume_id, ": memory_dir \"",
+                                                   out.memory_dir, "\" is not an absolute path"));
   }
   RETURN_IF_ERROR(CheckParameters(out, definition));
   RETURN_IF_ERROR(CheckSecrets(out, definition));

@@ -201,6 +201,9 @@ TEST_F(DriverServiceTest, BadConfigs_AreRefused) {
   config_ = good;
   config_.set_state_dir("relative");
   EXPECT_EQ(Open(), absl::StatusCode::kInvalidArgument);
+  config_ = good;
+  config_.set_memory_dir("relative");
+  EXPECT_EQ(Open(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(open_drivers, 0);
 }
 

@@ -27,6 +27,7 @@ driver::v1::VolumeConfig ToProto(const VolumeConfig& config) {
   out.set_logical_block_bytes(config.logical_block_bytes);
   out.set_read_only(config.read_only);
   out.set_state_dir(config.state_dir);
+  out.set_memory_dir(config.memory_dir);
   out.mutable_parameters()->insert(config.parameters.begin(), config.parameters.end());
   return out;
 }
