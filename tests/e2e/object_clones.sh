@@ -81,8 +81,12 @@ copy=$(attach copy)
 diskctl detach copy >/dev/null
 
 step "check: finds what is gone"
-victim=$(find "$WORK/store/objects" -type f -size +1M | head -1)
-mv "$victim" "$WORK/victim"
+victim=
+while read -r victim; do
+  mv "$victim" "$WORK/victim"
+  diskctl volume check copy >/dev/null 2>&1 || break
+  mv "$WORK/victim" "$victim" # garbage, which nobody misses
+done < <(find "$WORK/store/objects" -type f -size +1M)
 refused 1 "problems" diskctl volume check copy
 found=$(diskctl volume check copy 2>/dev/null || true)
 grep -q "object.*${victim##*/}" <<<"$found" || fail "the object is not named: $found"

@@ -76,7 +76,8 @@ wait_for 20 there || fail "no copy is under way"
 gone() { diskctl volume delete three && ! diskctl volume get three; }
 wait_for 30 gone || fail "the copy is still there"
 wait $client || true
-left=$(find "$WORK/c" -type f -path '*objects*' 2>/dev/null | wc -l)
+mkdir -p "$WORK/c" # a copy that has not begun has made none
+left=$(find "$WORK/c" -type f -path '*objects*' | wc -l)
 [ "$left" = 0 ] || fail "$left objects are left"
 
 if [ -x "$program" ]; then
