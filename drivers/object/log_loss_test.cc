@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The driver when the superblocks of its write log are gone: as when the file is.
+// The driver when its write log is gone: the superblocks, which is as when the file is, or the
+// memory.
 #include <fcntl.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "base/boot_id.h"
 #include "base/fd.h"
 #include "drivers/object/object_driver.h"
 #include "drivers/object/testing/test_volume.h"
@@ -84,6 +87,50 @@ TEST_P(LogLossTest, SuperblocksDamaged_NextOpenWarnsAndGoesBackToTheStore) {
   const CapturedLog log;
   ExpectFirstBlock(config_, std::byte{0});
   EXPECT_FALSE(log.Has(kWarning)) << "it is whole again";
+}
+
+// The process before this one has ended without dropping the memory of its log, as a kill ends it,
+// and its container is another one now.
+class LogMemoryLossTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(Definition().provision(config_).ok());
+    const CapturedLog log;
+    ExpectFirstBlock(config_, std::byte{0});
+    EXPECT_FALSE(log.Has(kGone)) << "that one has dropped it";
+    std::ofstream(dir_.path() + "/object.memory") << *ReadBootId() << " of another container\n";
+  }
+
+  static constexpr char kGone[] = "is gone, though the machine was not restarted";
+  const sdk::TempDir dir_;
+  const sdk::TempDir memory_{kTmpfs};
+  const sdk::TempDir other_memory_{kTmpfs};
+  sdk::VolumeConfig config_ = Config(dir_, memory_);
+};
+
+TEST_F(LogMemoryLossTest, SuccessorIsRefused) {
+  config_.memory_dir = other_memory_.path();
+  config_.successor = true;
+  const absl::Status refused = Definition().open(config_).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.message().find(kGone), absl::string_view::npos) << refused;
+  EXPECT_NE(refused.message().find("detach the volume with --force"), absl::string_view::npos);
+}
+
+TEST_F(LogMemoryLossTest, NextOpenWarnsAndGoesOn) {
+  config_.memory_dir = other_memory_.path();
+  {
+    const CapturedLog log;
+    ExpectFirstBlock(config_, std::byte{0});
+    EXPECT_TRUE(log.Has(kGone));
+  }
+  config_.successor = true;
+  ExpectFirstBlock(config_, std::byte{0});
+}
+
+TEST_F(LogMemoryLossTest, Deprovision_TakesTheMark) {
+  ASSERT_TRUE(Definition().deprovision(config_).ok());
+  EXPECT_FALSE(std::filesystem::exists(dir_.path() + "/object.memory"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Rubbish, LogLossTest, testing::Values('\x5a', '\0'));

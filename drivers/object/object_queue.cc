@@ -102,6 +102,11 @@ void ObjectQueue::OnWake() {
   Deliver(outbox_->Take());
 }
 
+bool ObjectQueue::Outbox::HasAnswers() {
+  const absl::MutexLock lock(&mutex);
+  return !answers.empty();
+}
+
 std::vector<ObjectQueue::Answered> ObjectQueue::Outbox::Take() {
   const absl::MutexLock lock(&mutex);
   awake = false;
@@ -131,9 +136,12 @@ bool ObjectQueue::ServeHere(bool wait, absl::FunctionRef<void()> submit) {
     submit();
   };
   const absl::Time begin = absl::Now();
+  bool waited = false;
   std::vector<Answered> answers;
-  const bool served = thread_->TryTurn(wait, start, [&] { answers = outbox_->Take(); });
-  if (wait) lone_.Took(absl::Now() - begin);
+  const bool served = thread_->TryTurn(
+      start, [&] { return wait && !outbox_->HasAnswers() && (waited = true); },
+      [&] { answers = outbox_->Take(); });
+  if (waited) lone_.Took(absl::Now() - begin);
   // When the turn is over: who is answered comes again before this call returns.
   if (served) Deliver(answers);
   return served;

@@ -54,6 +54,7 @@ class ObjectQueue final : public sdk::Queue {
     // In a turn of the engine.
     void Add(sdk::Request* request, int error);
     void WakeUp();
+    bool HasAnswers();
     std::vector<Answered> Take();  // the queue's thread
     // Says what fails, now and then. In a turn of the engine.
     void Note(const sdk::Request& request, const absl::Status& status);

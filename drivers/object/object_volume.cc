@@ -86,6 +86,8 @@ absl::Status ParseLog(const sdk::VolumeConfig& config, ObjectVolume& volume) {
     return WrongParameter("log_mib", size, "a number from 16 to 1024");
   }
   volume.log_bytes = mib << 20;
+  if (!config.memory_dir.empty()) volume.memory_path = config.memory_dir + "/object.log-memory";
+  volume.memory_mark_path = volume.log_path.substr(0, volume.log_path.size() - 4) + ".memory";
   return absl::OkStatus();
 }
 
@@ -399,6 +401,7 @@ absl::Status DeprovisionVolume(const sdk::VolumeConfig& config) {
   RETURN_IF_ERROR(RemoveLogFile(DeletionPath(config)));
   RETURN_IF_ERROR(RemoveLogFile(MarkPath(config)));
   RETURN_IF_ERROR(RemoveLogFile(volume.cache_path));
+  RETURN_IF_ERROR(RemoveLogFile(volume.memory_mark_path));
   return RemoveLogFile(volume.log_path);
 }
 

@@ -24,6 +24,8 @@ struct ObjectVolume {
   StoreParameters store;
   std::string log_path;
   uint64_t log_bytes = 0;
+  std::string memory_path;  // of its LogMemory; "": there is none
+  std::string memory_mark_path;
   std::string cache_path;
   uint64_t cache_bytes = 0;   // 0: no read cache
   bool use_existing = false;  // existing=use: the volume is in the store already, and stays there

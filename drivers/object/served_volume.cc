@@ -25,6 +25,7 @@ constexpr absl::Duration kCloseLimit = absl::Seconds(40);
 constexpr absl::Duration kHealthLimit = absl::Seconds(1);
 // I/O stands still meanwhile, and the agent gives a hand-over 5 s.
 constexpr absl::Duration kTakeOverLimit = absl::Seconds(4);
+constexpr absl::Duration kSettleLimit = absl::Seconds(1);
 // Of what an open is at, to the agent.
 constexpr absl::Duration kTellInterval = absl::Seconds(5);
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(1);
@@ -115,7 +116,8 @@ absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::OpenOn(std::unique_p
   }
   driver->posting_ = std::make_unique<PostingStore>(driver->store_.get(), driver->thread_.get());
   if (config.standby) return driver;
-  RETURN_IF_ERROR(driver->OpenLog(config.successor));
+  ASSIGN_OR_RETURN(driver->log_, ServedLog::Open(config.volume_id, driver->volume_,
+                                                 config.successor, driver->thread_.get()));
   LeaseWait wait{absl::Now() + LongestLeaseWait(driver->volume_.options)};
   RETURN_IF_ERROR(driver->OpenEngine(
       config.successor, absl::InfiniteDuration(), tell_interval,
@@ -127,27 +129,6 @@ absl::StatusOr<std::unique_ptr<ServedVolume>> ServedVolume::OpenOn(std::unique_p
   return driver;
 }
 
-absl::Status ServedVolume::OpenLog(bool successor) {
-  auto file = OpenLogFile(volume_.log_path);
-  if (absl::IsNotFound(file.status()) && successor) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the write log ", volume_.log_path,
-        " is gone while the volume is in use: bring it back, or detach the volume with --force, "
-        "which goes back to what is in the store"));
-  }
-  if (absl::IsNotFound(file.status())) {
-    SPDLOG_WARN("the write log {} is lost: volume {} goes back to what is in the store",
-                volume_.log_path, volume_id_);
-    RETURN_IF_ERROR(MakeLogFile(volume_.log_path, volume_.log_bytes));
-    file = OpenLogFile(volume_.log_path);
-  }
-  RETURN_IF_ERROR(file.status());
-  log_lock_ = Fd(fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0));
-  if (!log_lock_.valid()) return ErrnoStatus(errno, "duplicate a descriptor");
-  log_ = std::make_unique<WriteBackLog>(thread_.get(), *std::move(file), AvailableMemory);
-  return absl::OkStatus();
-}
-
 absl::Status ServedVolume::OpenEngine(bool successor, absl::Duration limit,
                                       absl::Duration tell_interval,
                                       const std::function<void()>& tell) {
@@ -155,7 +136,8 @@ absl::Status ServedVolume::OpenEngine(bool successor, absl::Duration limit,
   options.successor = successor;
   if (!at_rest_) cache_ = OpenCache(volume_, thread_.get());
   engine_ = std::make_unique<Engine>(
-      Environment{posting_.get(), log_.get(), thread_.get(), cache_.get()}, volume_.id, options);
+      Environment{posting_.get(), log_->device(), thread_.get(), cache_.get(), log_->memory()},
+      volume_.id, options);
   const auto answer =
       Start<absl::Status>([](Engine& engine, auto done) { engine.Open(std::move(done)); });
   const absl::Time deadline = absl::Now() + limit;
@@ -220,19 +202,26 @@ absl::Status ServedVolume::LetGo() {
     return absl::UnavailableError(
         absl::StrCat("the store must answer for a hand-over: ", outage->reason.message()));
   }
+  // A next process that knows the log's memory would find it there; not every one does.
+  const std::optional<absl::Status> settled = Ask<absl::Status>(
+      kSettleLimit, [](Engine& engine, auto done) { engine.SettleLog(std::move(done)); });
+  if (!settled.has_value()) {
+    return absl::UnavailableError(
+        absl::StrCat("the disk of the write log does not take what was written within ",
+                     absl::FormatDuration(kSettleLimit)));
+  }
+  RETURN_IF_ERROR(*settled);
   StopEngine();
-  RETURN_IF_ERROR(log_->failure());
   cache_.reset();  // the former user can't open it again, and does without if it has to go on
-  return UnlockLogFile(log_lock_.get());
+  return log_->LetGo();
 }
 
 absl::Status ServedVolume::TakeOver() {
   if (engine_ != nullptr) return absl::OkStatus();  // it was not let go
   if (log_ == nullptr) {
-    RETURN_IF_ERROR(OpenLog(/*successor=*/true));
+    ASSIGN_OR_RETURN(log_, ServedLog::Open(volume_id_, volume_, /*successor=*/true, thread_.get()));
   } else {
-    RETURN_IF_ERROR(log_->failure());
-    RETURN_IF_ERROR(LockLogFile(log_lock_.get(), volume_.log_path, kTakeOverLimit));
+    RETURN_IF_ERROR(log_->TakeBack(kTakeOverLimit));
   }
   RETURN_IF_ERROR(OpenEngine(/*successor=*/true, kTakeOverLimit, kTakeOverLimit, [] {}));
   const uint64_t size_bytes = *Ask<uint64_t>(
@@ -246,10 +235,13 @@ absl::Status ServedVolume::TakeOver() {
 }
 
 ServedVolume::~ServedVolume() {
+  std::optional<absl::Status> closed;
   if (engine_ != nullptr) {
-    const auto closed = Ask<absl::Status>(kCloseLimit, [](Engine& engine, auto done) {
-      engine.state() == EngineState::kServing ? engine.Close(std::move(done))
-                                              : done(engine.status());
+    closed = Ask<absl::Status>(kCloseLimit, [](Engine& engine, auto done) {
+      if (engine.state() == EngineState::kServing) return engine.Close(std::move(done));
+      // The end of a lease may not be there yet.
+      done(engine.status().ok() ? absl::FailedPreconditionError("not the owner any more")
+                                : engine.status());
     });
     if (!closed.has_value() || !closed->ok()) {
       SPDLOG_WARN(
@@ -259,6 +251,7 @@ ServedVolume::~ServedVolume() {
     }
   }
   StopEngine();
+  if (closed.has_value() && closed->ok()) log_->DropMemory();
   store_.reset();
   thread_.reset();
 }

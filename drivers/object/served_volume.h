@@ -21,7 +21,7 @@
 #include "drivers/object/runtime/engine_thread.h"
 #include "drivers/object/runtime/posting_store.h"
 #include "drivers/object/runtime/uring_log.h"
-#include "drivers/object/runtime/write_back_log.h"
+#include "drivers/object/served_log.h"
 #include "drivers/sdk/driver.h"
 #include "drivers/sdk/features.h"
 
@@ -95,7 +95,6 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
 
   absl::StatusOr<sdk::Snapshot> Find(const std::string& name);  // NOT_FOUND
   absl::Status OnlyAtRest(const char* what) const;
-  absl::Status OpenLog(bool successor);
   // `tell`: every so often while it lasts. UNAVAILABLE: not within `limit`; then there is no
   // engine.
   absl::Status OpenEngine(bool successor, absl::Duration limit, absl::Duration tell_interval,
@@ -121,8 +120,7 @@ class ServedVolume final : public sdk::Driver, public sdk::VolumeFeatures {
   std::unique_ptr<EngineThread> thread_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<PostingStore> posting_;
-  Fd log_lock_;  // the log's open file, to lock and to unlock it
-  std::unique_ptr<WriteBackLog> log_;
+  std::unique_ptr<ServedLog> log_;
   std::unique_ptr<UringLog> cache_;  // nullptr: none
   std::unique_ptr<Engine> engine_;
 };

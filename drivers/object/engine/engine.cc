@@ -36,7 +36,7 @@ Engine::Engine(const Environment& environment, const Uuid& volume, const Options
           &store_, &tree_, [this]() -> const Head& { return head_.head(); }, options_,
           environment.scheduler, &cache_, kPatience),
       read_ahead_(options_.read_ahead_blocks),
-      log_(environment.log, environment.scheduler, options_, &log_readers_,
+      log_(environment.log, environment.log_memory, environment.scheduler, options_, &log_readers_,
            {[this](const LogRecord& record) { OnWritten(record); },
             [this](absl::Status status) { Fail(status); }, [this] { upload_work_.Notify(); }}),
       upload_work_(environment.scheduler),
@@ -284,6 +284,7 @@ EngineStats Engine::stats() const {
   EngineStats stats = stats_;
   stats.uploaded_sequence = uploaded_sequence_;
   stats.last_sequence = log_.next_sequence() - 1;
+  stats.kept_log_records = log_.kept_records();
   stats.dirty_log_bytes = log_.used_blocks() * kBlockBytes;
   const LogRecord* const uncut = log_.Find(cut_lsn_);
   if (!uploading_.empty()) {

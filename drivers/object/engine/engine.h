@@ -48,6 +48,8 @@ struct Environment {
   LogDevice* log = nullptr;
   Scheduler* scheduler = nullptr;
   LogDevice* cache = nullptr;  // of the read cache; nullptr: there is none. May lose anything
+  // Of the log (see WriteLog), as the last process has left it.
+  absl::Span<std::byte> log_memory;
 };
 
 enum class RequestKind : uint8_t { kRead, kWrite, kZero, kFlush };
@@ -72,9 +74,10 @@ enum class EngineState : uint8_t {
 
 struct EngineStats {
   uint64_t uploaded_sequence = 0;
-  uint64_t last_sequence = 0;    // of the newest accepted write
-  uint64_t dirty_log_bytes = 0;  // of the log, not given back yet
-  absl::Duration upload_lag;     // age of the oldest write that is not in the store
+  uint64_t last_sequence = 0;     // of the newest accepted write
+  uint64_t dirty_log_bytes = 0;   // of the log, not given back yet
+  absl::Duration upload_lag;      // age of the oldest write that is not in the store
+  uint64_t kept_log_records = 0;  // that only the memory of the log had at the opening
   uint64_t checkpoints = 0;
   uint64_t objects_deleted = 0;
   uint64_t blocks_moved = 0;
@@ -122,6 +125,8 @@ class Engine {
   // after `done`. Shrinking: what lies behind the new end is gone, and no request for it may come
   // or be in flight any more. Snapshots keep their sizes.
   void Resize(uint64_t size_blocks, Done done);
+  // Everything answered onto the log's device.
+  void SettleLog(Done done) { log_.Flush(std::move(done)); }
   // Everything into the store, then no more requests.
   void Close(Done done);
 

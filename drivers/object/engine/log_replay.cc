@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "drivers/object/engine/write_log.h"
 #include "drivers/object/format/crc32c.h"
@@ -51,6 +52,45 @@ class WriteLog::Window {
   uint64_t count_ = 0;
 };
 
+// What looks like a record in the memory that the last process has left.
+class WriteLog::Kept {
+ public:
+  explicit Kept(absl::Span<const std::byte> memory) {
+    for (; memory.size() >= kBlockBytes; memory.remove_prefix(kBlockBytes)) {
+      const auto header = ParseLogRecordHeader(BlockView(memory.data()), nullptr);
+      if (header.ok()) found_[header->lsn].push_back(memory);
+    }
+  }
+
+  // Each with all that is behind it.
+  std::vector<absl::Span<const std::byte>> Records(uint64_t lsn) const {
+    const auto it = found_.find(lsn);
+    if (it == found_.end()) return {};
+    return it->second;
+  }
+
+  struct Piece {
+    uint64_t position;
+    absl::Span<const std::byte> memory;
+    uint64_t end() const { return position + memory.size() / kBlockBytes; }
+  };
+  // A record that belongs to the log, to be written there.
+  void Take(uint64_t position, absl::Span<const std::byte> record, uint64_t ring_blocks) {
+    Piece* const last = pieces_.empty() ? nullptr : &pieces_.back();
+    if (last != nullptr && last->end() == position && position % ring_blocks != 0 &&
+        last->memory.end() == record.begin()) {
+      last->memory = {last->memory.data(), last->memory.size() + record.size()};
+    } else {
+      pieces_.push_back({position, record});
+    }
+  }
+  const std::vector<Piece>& pieces() const { return pieces_; }
+
+ private:
+  absl::flat_hash_map<uint64_t, std::vector<absl::Span<const std::byte>>> found_;
+  std::vector<Piece> pieces_;
+};
+
 Task<absl::StatusOr<LogSuperblock>> WriteLog::Load() {
   absl::StatusOr<LogSuperblock> newest = absl::NotFoundError("the log has no valid superblock");
   AlignedBuffer block(1);
@@ -90,36 +130,80 @@ Task<absl::Status> WriteLog::Format(Uuid volume, uint64_t log_id, WriteSequence 
   co_return absl::OkStatus();
 }
 
-// The record that goes on from head_, next_lsn_ and last_crc_, if it is at `position`.
-Task<absl::StatusOr<LogRecord>> WriteLog::ReadRecord(Window& window, uint64_t position) {
+// Whether a record of this header goes on at `position` from head_, next_lsn_ and last_crc_.
+bool WriteLog::IsNext(const LogRecordHeader& header, uint64_t position) const {
+  const uint64_t blocks = 1 + header.block_crcs.size();
+  return header.log_id == superblock_.log_id && header.lsn == next_lsn_ &&
+         header.previous_crc == last_crc_ && header.epoch >= epoch_ &&
+         position % ring_blocks_ + blocks <= ring_blocks_ &&
+         position + blocks - start_ <= ring_blocks_;
+}
+
+LogRecord WriteLog::GoOnWith(LogRecordHeader header, uint32_t crc, uint64_t position) {
   LogRecord record;
-  const std::byte* block = co_await window.Block(position);
-  absl::StatusOr<LogRecordHeader> header = ParseLogRecordHeader(BlockView(block), &record.crc);
+  record.lsn = header.lsn;
+  record.position = position;
+  record.blocks = 1 + header.block_crcs.size();
+  record.first_sequence = header.first_sequence;
+  record.ops = std::move(header.ops);
+  record.crcs = std::move(header.block_crcs);
+  record.previous_crc = header.previous_crc;
+  record.crc = crc;
+  record.on_device = true;
+  record.appended = scheduler_->Now();
+  epoch_ = header.epoch;
+  head_ = record.end();
+  next_lsn_ = record.lsn + 1;
+  last_crc_ = crc;
+  return record;
+}
+
+Task<absl::StatusOr<LogRecord>> WriteLog::ReadRecord(Window& window, uint64_t position) {
+  uint32_t crc = 0;
+  const std::byte* const block = co_await window.Block(position);
+  absl::StatusOr<LogRecordHeader> header = ParseLogRecordHeader(BlockView(block), &crc);
   if (!header.ok()) co_return header.status();
-  const uint64_t blocks = 1 + header->block_crcs.size();
-  if (header->log_id != superblock_.log_id || header->lsn != next_lsn_ ||
-      header->previous_crc != last_crc_ || header->epoch < epoch_ ||
-      position % ring_blocks_ + blocks > ring_blocks_) {
-    co_return absl::NotFoundError("not the next record");
-  }
-  for (uint64_t i = 1; i < blocks; ++i) {
-    const std::byte* data = co_await window.Block(position + i);
+  if (!IsNext(*header, position)) co_return absl::NotFoundError("not the next record");
+  for (size_t i = 0; i < header->block_crcs.size(); ++i) {
+    const std::byte* data = co_await window.Block(position + 1 + i);
     if (options_.sabotage == Sabotage::kNoCrcCheck) continue;
-    if (Crc32c(data, kBlockBytes) != header->block_crcs[i - 1]) {
+    if (Crc32c(data, kBlockBytes) != header->block_crcs[i]) {
       co_return absl::DataLossError("record data has a wrong checksum");
     }
   }
-  epoch_ = header->epoch;
-  record.lsn = header->lsn;
-  record.position = position;
-  record.blocks = blocks;
-  record.first_sequence = header->first_sequence;
-  record.ops = std::move(header->ops);
-  record.crcs = std::move(header->block_crcs);
-  record.previous_crc = header->previous_crc;
-  record.written = true;
-  record.appended = scheduler_->Now();
-  co_return record;
+  co_return GoOnWith(*std::move(header), crc, position);
+}
+
+// The same from the memory of the last process.
+absl::StatusOr<LogRecord> WriteLog::FindKept(Kept& kept) {
+  for (const absl::Span<const std::byte> found : kept.Records(next_lsn_)) {
+    uint32_t crc = 0;
+    absl::StatusOr<LogRecordHeader> header = ParseLogRecordHeader(BlockView(found.data()), &crc);
+    if (!header.ok()) continue;
+    const uint64_t blocks = 1 + header->block_crcs.size();
+    const uint64_t position = PlaceFor(head_, blocks);
+    if (blocks * kBlockBytes > found.size() || !IsNext(*header, position)) continue;
+    bool whole = true;
+    for (uint64_t i = 1; i < blocks; ++i) {
+      const std::byte* const data = found.data() + i * kBlockBytes;
+      whole = whole && Crc32c(data, kBlockBytes) == header->block_crcs[i - 1];
+    }
+    if (!whole) continue;
+    kept.Take(position, found.first(blocks * kBlockBytes), ring_blocks_);
+    ++kept_records_;
+    return GoOnWith(*std::move(header), crc, position);
+  }
+  return absl::NotFoundError("not the next record");
+}
+
+// What is in that memory is overwritten soon.
+Task<absl::Status> WriteLog::WriteKept(const Kept& kept) {
+  for (const Kept::Piece& piece : kept.pieces()) {
+    Completion<absl::Status> written;
+    device_->Write(ByteOffset(piece.position), piece.memory, written.Callback());
+    CO_RETURN_IF_ERROR(co_await written);
+  }
+  co_return absl::OkStatus();
 }
 
 // Whether one of the blocks where the record after the missing one could be says that the missing
@@ -144,22 +228,23 @@ Task<absl::Status> WriteLog::Replay(LogSuperblock superblock,
   next_lsn_ = superblock.next_lsn;
   last_crc_ = superblock.previous_crc;
   released_ = superblock.uploaded;
+  Kept kept(lasting_);
   Window window(this);
+  Window wrapped(this);  // both places that a record may be at stay in memory
   for (;;) {
-    const uint64_t wrapped = PlaceFor(head_, ring_blocks_);
+    const uint64_t ring_start = PlaceFor(head_, ring_blocks_);
     absl::StatusOr<LogRecord> record = co_await ReadRecord(window, head_);
-    if (!record.ok() && wrapped != head_) record = co_await ReadRecord(window, wrapped);
+    if (!record.ok() && ring_start != head_) record = co_await ReadRecord(wrapped, ring_start);
     if (absl::IsUnimplemented(record.status())) co_return record.status();
-    if (!record.ok() || record->position + record->blocks - start_ > ring_blocks_) break;
-    head_ = record->position + record->blocks;
-    next_lsn_ = record->lsn + 1;
-    last_crc_ = record->crc;
+    if (!record.ok() && options_.sabotage != Sabotage::kMemoryNotReplayed) record = FindKept(kept);
+    if (!record.ok()) break;
     CO_RETURN_IF_ERROR(sink(*record));
     ops_ += record->ops.size();
     records_.push_back(std::move(*record));
   }
+  CO_RETURN_IF_ERROR(co_await WriteKept(kept));
   bool damage = co_await DamageFollows(window, head_);
-  if (!damage) damage = co_await DamageFollows(window, PlaceFor(head_, ring_blocks_));
+  if (!damage) damage = co_await DamageFollows(wrapped, PlaceFor(head_, ring_blocks_));
   if (damage) {
     co_return absl::DataLossError(
         absl::StrCat("record ", next_lsn_,

@@ -19,16 +19,17 @@ namespace diskd::object {
 // Deliberate defects, each of which the simulation must find. Never set outside tests.
 enum class Sabotage : uint8_t {
   kNone,
-  kNoCrcCheck,        // data is believed without its checksum
-  kFlushNotWaiting,   // a flush is answered before the device has flushed
-  kCollectEarly,      // an object is deleted while a snapshot still needs it
-  kUploadOutOfOrder,  // an object counts before its predecessors are stored
-  kEpochNotChecked,   // a HEAD of another owner is replaced
-  kMapPageLost,       // a checkpoint forgets a page
-  kZeroOnMissing,     // a missing object reads as zeros
-  kSealSkipped,       // a takeover does not end the old owner's stream
-  kCloneNotPinned,    // a clone does not hold back what it shares
-  kCacheNotChecked,   // what the read cache's file holds is believed
+  kNoCrcCheck,         // data is believed without its checksum
+  kFlushNotWaiting,    // a flush is answered before the device has flushed
+  kCollectEarly,       // an object is deleted while a snapshot still needs it
+  kUploadOutOfOrder,   // an object counts before its predecessors are stored
+  kEpochNotChecked,    // a HEAD of another owner is replaced
+  kMapPageLost,        // a checkpoint forgets a page
+  kZeroOnMissing,      // a missing object reads as zeros
+  kSealSkipped,        // a takeover does not end the old owner's stream
+  kCloneNotPinned,     // a clone does not hold back what it shares
+  kCacheNotChecked,    // what the read cache's file holds is believed
+  kMemoryNotReplayed,  // records that only the log's memory has are forgotten
   // With Fencing::kLease:
   kNoSecondWait,        // an owner acts once its claim is settled, whoever had the volume
   kLateAnswer,          // what is answered after the lease counts
@@ -86,6 +87,10 @@ struct Options {
   // Written data kept in memory for reads and uploads, an object's worth; older data is read from
   // the log.
   uint64_t retained_log_bytes = 8 << 20;
+  // Where that memory outlives the process, records go to the log's device so many bytes at a time,
+  // or so long after they came, or when somebody waits for that.
+  uint64_t settle_bytes = 1 << 20;
+  absl::Duration settle_delay = absl::Milliseconds(5);
   // Collection: objects of which less than `collect_below` is live are copied together, those first
   // that free the most for the longest time, until `collect_until` of the rest is; at most
   // `collect_bytes` of live data at a time, which are 80 bytes of memory a block.

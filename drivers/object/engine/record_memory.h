@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The newest records of a log, in one piece of memory that is used as the log itself: taken at one
-// end, given back at the other one, in the same order. Not thread-safe.
+// end, given back at the other one, in the same order. Each taken piece lies behind the one before
+// it, or at the memory's start. Not thread-safe.
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_RECORD_MEMORY_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_RECORD_MEMORY_H_
 
@@ -9,23 +10,27 @@
 #include <cstdint>
 #include <deque>
 
+#include "absl/types/span.h"
 #include "drivers/object/engine/aligned_buffer.h"
 
 namespace diskd::object {
 
 class RecordMemory {
  public:
-  explicit RecordMemory(uint64_t blocks) : buffer_(blocks) {}
+  // In `lent`, block-aligned, which outlives this; where that is empty, in `blocks` of its own.
+  RecordMemory(absl::Span<std::byte> lent, uint64_t blocks)
+      : own_(lent.empty() ? AlignedBuffer(blocks) : AlignedBuffer()),
+        memory_(lent.empty() ? own_.span() : lent),
+        blocks_(memory_.size() / kBlockBytes) {}
 
   // Block-aligned. nullptr: no room before older ones are given back.
   std::byte* Take(uint64_t blocks) {
-    const uint64_t offset = head_ % buffer_.blocks();
-    const uint64_t begin =
-        offset + blocks <= buffer_.blocks() ? head_ : head_ + buffer_.blocks() - offset;
-    if (begin + blocks - tail_ > buffer_.blocks()) return nullptr;
+    const uint64_t offset = head_ % blocks_;
+    const uint64_t begin = offset + blocks <= blocks_ ? head_ : head_ + blocks_ - offset;
+    if (begin + blocks - tail_ > blocks_) return nullptr;
     head_ = begin + blocks;
     ends_.push_back(head_);
-    return buffer_.block(begin % buffer_.blocks());
+    return memory_.data() + begin % blocks_ * kBlockBytes;
   }
   // There is one.
   void GiveBackOldest() {
@@ -36,7 +41,9 @@ class RecordMemory {
   uint64_t used_bytes() const { return (head_ - tail_) * kBlockBytes; }
 
  private:
-  const AlignedBuffer buffer_;
+  const AlignedBuffer own_;
+  const absl::Span<std::byte> memory_;
+  const uint64_t blocks_;
   uint64_t head_ = 0;
   uint64_t tail_ = 0;
   std::deque<uint64_t> ends_;  // of what is taken

@@ -18,7 +18,7 @@ TEST(RecordMemory_RandomWork, PiecesNeverOverlap_AndAlwaysFitWhenNothingIsTaken)
     uint64_t blocks;
     int mark;
   };
-  RecordMemory memory(kBlocks);
+  RecordMemory memory({}, kBlocks);
   std::deque<Piece> pieces;
   std::mt19937_64 random(1);
   int taken = 0;

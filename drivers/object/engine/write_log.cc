@@ -11,7 +11,7 @@ namespace diskd::object {
 namespace {
 
 // More in flight would only make records smaller.
-constexpr int kMaxRecordsInFlight = 2;
+constexpr size_t kMaxRecordsInFlight = 2;
 // The superblock moves when so much of the ring can be given back.
 constexpr uint64_t kAdvanceFraction = 8;
 // ...and of so much while writes are slowed down.
@@ -19,23 +19,27 @@ constexpr uint64_t kThrottledAdvanceFraction = 32;
 // A record takes at most this part of the ring, unless a single write is larger.
 constexpr uint64_t kRecordFraction = 4;
 
-// Room for the records in flight, whatever else is retained.
-uint64_t MemoryBlocks(const Options& options, uint64_t ring_blocks) {
-  const uint64_t largest = std::min(kMaxOpBlocks + 1, ring_blocks);
-  return std::max(options.retained_log_bytes / kBlockBytes, kMaxRecordsInFlight * largest);
-}
+uint64_t RingBlocks(uint64_t device_bytes) { return (device_bytes - kLogRingStart) / kBlockBytes; }
 
 }  // namespace
 
-WriteLog::WriteLog(LogDevice* device, Scheduler* scheduler, const Options& options,
-                   ReadBarrier* readers, Observer observer)
+// Room for the records in flight, whatever else is retained.
+uint64_t WriteLog::MemoryBytes(const Options& options, uint64_t device_bytes) {
+  const uint64_t largest = std::min(kMaxOpBlocks + 1, RingBlocks(device_bytes));
+  return std::max(options.retained_log_bytes / kBlockBytes, kMaxRecordsInFlight * largest) *
+         kBlockBytes;
+}
+
+WriteLog::WriteLog(LogDevice* device, absl::Span<std::byte> memory, Scheduler* scheduler,
+                   const Options& options, ReadBarrier* readers, Observer observer)
     : device_(device),
+      lasting_(memory),
       scheduler_(scheduler),
       options_(options),
       readers_(readers),
       observer_(std::move(observer)),
-      ring_blocks_(device->size_bytes() / kBlockBytes - kLogRingStart / kBlockBytes),
-      memory_(MemoryBlocks(options, ring_blocks_)) {}
+      ring_blocks_(RingBlocks(device->size_bytes())),
+      memory_(lasting_, MemoryBytes(options, device->size_bytes()) / kBlockBytes) {}
 
 uint64_t WriteLog::ByteOffset(uint64_t position) const {
   return kLogRingStart + position % ring_blocks_ * kBlockBytes;
@@ -50,8 +54,8 @@ uint64_t WriteLog::PlaceFor(uint64_t position, uint64_t blocks) const {
 void WriteLog::Begin(uint64_t epoch, WriteSequence next, WriteSequence uploaded) {
   epoch_ = epoch;
   next_sequence_ = next;
-  written_lsn_ = next_lsn_ - 1;
-  written_sequence_ = next - 1;
+  written_lsn_ = sent_lsn_ = settled_lsn_ = next_lsn_ - 1;
+  settled_sequence_ = next - 1;
   released_ = uploaded;
   released_lsn_ = first_lsn() - 1;
   released_end_ = start_;
@@ -66,9 +70,11 @@ void WriteLog::Append(const LogOp& op, const std::byte* data, bool fua, Done don
 }
 
 void WriteLog::Pump() {
-  while (failure_.ok() && !pending_.empty() && in_flight_ < kMaxRecordsInFlight) {
-    if (!MayGoOn() || !BuildRecord()) return;
+  while (failure_.ok() && !pending_.empty() && waiting_.size() < kMaxRecordsInFlight) {
+    if (!MayGoOn() || !BuildRecord()) break;
+    AnswerWritten();
   }
+  Settle();
 }
 
 bool WriteLog::MayGoOn() {
@@ -96,7 +102,7 @@ void WriteLog::CountReleased() {
   for (const LogRecord* next = Find(released_lsn_ + 1);
        next != nullptr && next->last_sequence() <= released_; next = Find(released_lsn_ + 1)) {
     released_lsn_ = next->lsn;
-    released_end_ = next->position + next->blocks;
+    released_end_ = next->end();
     released_ops_ += next->ops.size();
   }
   throttle_.OnDrained((released_end_ - before) * kBlockBytes, scheduler_->Now());
@@ -127,7 +133,8 @@ bool WriteLog::BuildRecord() {
   }
   full_ = false;
   std::byte* const memory = TakeMemory(blocks);
-  if (memory == nullptr) return false;  // OnRecordWritten() tries again
+  starved_ = memory == nullptr;
+  if (starved_) return false;  // OnDevice() tries again
   Waiting waiting;
   waiting.ops.assign(std::make_move_iterator(pending_.begin()),
                      std::make_move_iterator(pending_.begin() + count));
@@ -146,20 +153,16 @@ bool WriteLog::BuildRecord() {
   head_ = place + blocks;
   next_record_ =
       record.appended + throttle_.PauseAfter(blocks * kBlockBytes, Fill(), record.appended);
-  ++in_flight_;
   ops_ += count;
   waiting_.push_back(std::move(waiting));
   records_.push_back(std::move(record));
-  device_->Write(
-      ByteOffset(place), {memory, blocks * kBlockBytes},
-      [this, alive = std::weak_ptr<bool>(alive_), lsn = records_.back().lsn](absl::Status status) {
-        if (!alive.expired()) OnRecordWritten(lsn, status);
-      });
   return true;
 }
 
 void WriteLog::Fill(LogRecord& record, const std::vector<PendingOp>& ops) {
   std::byte* block = record.memory + kBlockBytes;
+  record.ops.reserve(ops.size());
+  record.crcs.reserve(record.blocks - 1);
   for (const PendingOp& pending : ops) {
     record.ops.push_back(pending.op);
     if (pending.op.kind != OpKind::kWrite) continue;
@@ -181,22 +184,12 @@ void WriteLog::Fill(LogRecord& record, const std::vector<PendingOp>& ops) {
   memcpy(record.memory, encoded.data(), kBlockBytes);
 }
 
-void WriteLog::OnRecordWritten(uint64_t lsn, const absl::Status& status) {
-  --in_flight_;
-  if (!status.ok()) return Fail(status);
-  if (!failure_.ok()) return;
-  records_[lsn - records_.front().lsn].written = true;
-  AnswerWritten();
-  StartFlush();
-  Pump();
-}
-
+// Who is answered may write again, inside the call.
 void WriteLog::AnswerWritten() {
-  while (!waiting_.empty()) {
-    LogRecord& record = records_[written_lsn_ + 1 - records_.front().lsn];
-    if (!record.written) return;
-    ++written_lsn_;
-    written_sequence_ = record.last_sequence();
+  if (std::exchange(answering_, true)) return;
+  while (!waiting_.empty() && (!lasting_.empty() || written_lsn_ < settled_lsn_)) {
+    const LogRecord& record = records_[++written_lsn_ - records_.front().lsn];
+    const WriteSequence sequence = record.last_sequence();
     observer_.on_written(record);
     while (memory_.used_bytes() > options_.retained_log_bytes && ForgetOldest()) {
     }
@@ -204,74 +197,28 @@ void WriteLog::AnswerWritten() {
     waiting_.pop_front();
     for (PendingOp& op : waiting.ops) {
       if (op.fua && options_.sabotage != Sabotage::kFlushNotWaiting) {
-        flush_waiters_.push_back({written_sequence_, std::move(op.done)});
+        flush_waiters_.push_back({sequence, std::move(op.done)});
       } else {
         op.done(absl::OkStatus());
       }
     }
   }
+  answering_ = false;
 }
 
-// nullptr: what is there is still being written.
+// nullptr: what is there has to settle first.
 std::byte* WriteLog::TakeMemory(uint64_t blocks) {
   std::byte* memory = memory_.Take(blocks);
   while (memory == nullptr && ForgetOldest()) memory = memory_.Take(blocks);
   return memory;
 }
 
-// The oldest record that is in memory, if it is on the device.
+// The oldest record that is in memory, if it is settled and answered.
 bool WriteLog::ForgetOldest() {
-  if (retained_from_ > written_lsn_) return false;
+  if (retained_from_ > std::min(settled_lsn_, written_lsn_)) return false;
   records_[retained_from_++ - records_.front().lsn].memory = nullptr;
   memory_.GiveBackOldest();
   return true;
-}
-
-void WriteLog::Flush(Done done) {
-  Pump();
-  if (!failure_.ok()) return done(failure_);
-  const WriteSequence target = next_sequence_ - 1;
-  if (!pending_.empty()) {
-    pending_.back().flushed = true;
-  } else if (!records_.empty()) {
-    records_.back().boundary = true;
-  }
-  if (options_.sabotage == Sabotage::kFlushNotWaiting) return done(absl::OkStatus());
-  if (target <= durable_sequence_) return done(absl::OkStatus());
-  flush_waiters_.push_back({target, std::move(done)});
-  StartFlush();
-}
-
-void WriteLog::StartFlush() {
-  if (flushing_ || !failure_.ok() || flush_waiters_.empty()) return;
-  const bool useful =
-      std::any_of(flush_waiters_.begin(), flush_waiters_.end(),
-                  [this](const FlushWaiter& w) { return w.sequence <= written_sequence_; });
-  if (!useful) return;
-  flushing_ = true;
-  device_->Flush([this, alive = std::weak_ptr<bool>(alive_), lsn = written_lsn_,
-                  sequence = written_sequence_](absl::Status status) {
-    if (alive.expired()) return;
-    flushing_ = false;
-    if (!status.ok()) return Fail(status);
-    if (!failure_.ok()) return;
-    durable_lsn_ = lsn;
-    durable_sequence_ = sequence;
-    AnswerFlushed();
-    StartFlush();
-  });
-}
-
-void WriteLog::AnswerFlushed() {
-  std::deque<FlushWaiter> waiters;
-  waiters.swap(flush_waiters_);
-  for (FlushWaiter& waiter : waiters) {
-    if (waiter.sequence <= durable_sequence_) {
-      waiter.done(absl::OkStatus());
-    } else {
-      flush_waiters_.push_back(std::move(waiter));
-    }
-  }
 }
 
 void WriteLog::Fail(const absl::Status& status) {
@@ -300,8 +247,8 @@ void WriteLog::MaybeAdvance() {
       ring_blocks_ / (throttled() ? kThrottledAdvanceFraction : kAdvanceFraction);
   uint64_t blocks = 0;
   for (const LogRecord& record : records_) {
-    if (record.last_sequence() > released_ || record.lsn > written_lsn_) break;
-    blocks = record.position + record.blocks - start_;
+    if (record.last_sequence() > released_ || record.lsn > settled_lsn_) break;
+    blocks = record.end() - start_;
     if (blocks >= worthwhile) break;
   }
   if (blocks == 0 || (!full_ && blocks < worthwhile)) return;
@@ -315,11 +262,11 @@ Task<void> WriteLog::Advance() {
   next.uploaded = released_;
   size_t count = 0;
   while (count < records_.size() && records_[count].last_sequence() <= released_ &&
-         records_[count].lsn <= written_lsn_) {
+         records_[count].lsn <= settled_lsn_) {
     ++count;
   }
   const LogRecord& last = records_[count - 1];
-  next.start = last.position + last.blocks;
+  next.start = last.end();
   next.next_lsn = last.lsn + 1;
   next.previous_crc = last.crc;
   co_await readers_->WaitForReaders();
@@ -359,29 +306,29 @@ const LogRecord* WriteLog::Find(uint64_t lsn) const {
   return &records_[lsn - records_.front().lsn];
 }
 
-// False: not all of it is in memory.
-bool WriteLog::CopyRetained(uint64_t position, uint64_t blocks, std::byte* into) const {
-  auto record = std::upper_bound(
-      records_.begin(), records_.end(), position,
-      [](uint64_t wanted, const LogRecord& behind) { return wanted < behind.position; });
-  if (record != records_.begin()) --record;
-  for (; blocks > 0; ++record) {
-    if (record == records_.end() || record->memory == nullptr) return false;
-    const uint64_t end = record->position + record->blocks;
-    if (position < record->position || position >= end) return false;
-    const uint64_t run = std::min(blocks, end - position);
-    memcpy(into, record->memory + (position - record->position) * kBlockBytes, run * kBlockBytes);
-    position += run;
-    blocks -= run;
-    into += run * kBlockBytes;
+// From the range's end backwards, as far as memory has it; how many blocks before that are on the
+// device: the oldest are forgotten first.
+uint64_t WriteLog::CopyRetained(uint64_t position, uint64_t blocks, std::byte* into) const {
+  auto behind =
+      std::lower_bound(records_.begin(), records_.end(), position + blocks,
+                       [](const LogRecord& record, uint64_t end) { return record.position < end; });
+  while (blocks > 0 && behind != records_.begin()) {
+    const LogRecord& record = *--behind;
+    const uint64_t end = position + blocks;
+    if (record.memory == nullptr || record.end() < end) break;
+    const uint64_t from = std::max(position, record.position);
+    memcpy(into + (from - position) * kBlockBytes,
+           record.memory + (from - record.position) * kBlockBytes, (end - from) * kBlockBytes);
+    blocks = from - position;
   }
-  return true;
+  return blocks;
 }
 
 Task<absl::Status> WriteLog::Read(uint64_t position, uint64_t blocks, std::byte* into) {
-  if (CopyRetained(position, blocks, into)) co_return absl::OkStatus();
+  const uint64_t left = CopyRetained(position, blocks, into);
+  if (left == 0) co_return absl::OkStatus();
   Completion<absl::Status> done;
-  device_->Read(ByteOffset(position), {into, blocks * kBlockBytes}, done.Callback());
+  device_->Read(ByteOffset(position), {into, left * kBlockBytes}, done.Callback());
   co_return co_await done;
 }
 

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The local write log of a volume: a ring of records on a LogDevice. Writes are answered in their
-// order when their record, and every earlier one, is written; flushes when the device has flushed
-// after that. Concurrent writes share records, concurrent flushes share device flushes.
+// The local write log of a volume: a ring of records on a LogDevice. Concurrent writes share
+// records, concurrent flushes share device flushes. A record is settled when it, and every earlier
+// one, is on the device; flushes are answered when the device has flushed after that.
+//
+// Writes are answered in their order when their record is where the end of the process can't take
+// it away: when it is settled; or at once, if the memory that records are made in outlives the
+// process. Then they settle together, in the background, and Replay() takes from that memory what
+// never came to the device. A record proves itself there as it does on the device: only one that
+// goes on from the last one counts, whatever else the memory holds.
 //
 // The more of it is not in the store, the slower it takes writes (Throttle); when it is full, they
 // wait. It is also full with as many operations as the ring has blocks, since each of them costs
@@ -51,14 +57,15 @@ struct LogRecord {
   uint64_t position = 0;  // of the header block; data follows
   uint64_t blocks = 0;    // with the header
   WriteSequence first_sequence = 0;
-  std::vector<LogOp> ops;
-  std::vector<uint32_t> crcs;  // of the data blocks
-  uint32_t previous_crc = 0;   // of the record before
+  LogOps ops;
+  BlockCrcs crcs;             // of the data blocks
+  uint32_t previous_crc = 0;  // of the record before
   uint32_t crc = 0;
-  bool written = false;
+  bool on_device = false;
   bool boundary = false;  // a flush came right behind it; not each one behind its inner writes
   absl::Duration appended;
   std::byte* memory = nullptr;  // the record as written; nullptr: read it from the device
+  uint64_t end() const { return position + blocks; }
   WriteSequence last_sequence() const { return first_sequence + ops.size() - 1; }
 };
 
@@ -66,22 +73,27 @@ class WriteLog {
  public:
   using Done = std::function<void(absl::Status)>;
   struct Observer {
-    // A record is written, and all before it: its writes may be answered and read. In order.
+    // The writes of a record are answered now, and may be read. In order.
     std::function<void(const LogRecord&)> on_written;
     std::function<void(absl::Status)> on_failure;
     std::function<void()> on_full;  // a write waits for space
   };
 
-  WriteLog(LogDevice* device, Scheduler* scheduler, const Options& options, ReadBarrier* readers,
-           Observer observer);
+  // What MemoryBytes() says, on a device of this size.
+  static uint64_t MemoryBytes(const Options& options, uint64_t device_bytes);
+
+  // `memory`: outlives the process and this, and nobody else changes it; block-aligned, of
+  // MemoryBytes() at least, as the last user left it. Empty: there is none.
+  WriteLog(LogDevice* device, absl::Span<std::byte> memory, Scheduler* scheduler,
+           const Options& options, ReadBarrier* readers, Observer observer);
 
   // --- before Begin() ---
   // The newest valid superblock. NOT_FOUND: this is not a log of ours, or it was never formatted.
   Task<absl::StatusOr<LogSuperblock>> Load();
   // Makes an empty log; what was there never counts again.
   Task<absl::Status> Format(Uuid volume, uint64_t log_id, WriteSequence uploaded);
-  // Reads the records that `superblock` counts and gives each to `sink`, in order. DATA_LOSS: a
-  // record that was flushed is damaged.
+  // Reads the records that `superblock` counts and gives each to `sink`, in order; all of them are
+  // on the device then. DATA_LOSS: a record that was flushed is damaged.
   Task<absl::Status> Replay(LogSuperblock superblock,
                             std::function<absl::Status(const LogRecord&)> sink);
   // Appends may begin; the first gets sequence number `next`. `uploaded`: as for Release().
@@ -112,6 +124,8 @@ class WriteLog {
   uint64_t used_blocks() const { return head_ - start_; }
   uint64_t ring_blocks() const { return ring_blocks_; }
   bool full() const { return full_; }
+  // That Replay() has found in memory only.
+  uint64_t kept_records() const { return kept_records_; }
   // Whether writes are slowed down because the store is too slow.
   bool throttled() const { return Throttle::Pressure(Fill()) > 0; }
 
@@ -127,10 +141,11 @@ class WriteLog {
     WriteSequence sequence;
     Done done;
   };
-  struct Waiting {  // writes of a record that is being written
+  struct Waiting {  // writes of a record that are not answered
     std::vector<PendingOp> ops;
   };
   class Window;
+  class Kept;
 
   uint64_t ByteOffset(uint64_t position) const;
   uint64_t PlaceFor(uint64_t position, uint64_t blocks) const;
@@ -138,23 +153,36 @@ class WriteLog {
   bool BuildRecord();
   bool HasRoom(uint64_t end, size_t ops) const;
   void Fill(LogRecord& record, const std::vector<PendingOp>& ops);
-  void OnRecordWritten(uint64_t lsn, const absl::Status& status);
   void AnswerWritten();
   std::byte* TakeMemory(uint64_t blocks);
   bool ForgetOldest();
-  bool CopyRetained(uint64_t position, uint64_t blocks, std::byte* into) const;
-  void StartFlush();
-  void AnswerFlushed();
+  uint64_t CopyRetained(uint64_t position, uint64_t blocks, std::byte* into) const;
   void MaybeAdvance();
   bool MayGoOn();
   double Fill() const;
   void CountReleased();
   Task<void> Advance();
   Task<absl::Status> WriteSuperblock(const LogSuperblock& superblock);
+
+  // log_settle.cc
+  void Settle();
+  size_t RecordsTogether() const;
+  bool SettleNow() const;
+  void ArmSettleTimer();
+  void OnDevice(uint64_t first, uint64_t last, const absl::Status& status);
+  void StartFlush();
+  void AnswerFlushed();
+
+  // log_replay.cc
   Task<absl::StatusOr<LogRecord>> ReadRecord(Window& window, uint64_t position);
+  bool IsNext(const LogRecordHeader& header, uint64_t position) const;
+  LogRecord GoOnWith(LogRecordHeader header, uint32_t crc, uint64_t position);
+  absl::StatusOr<LogRecord> FindKept(Kept& kept);
+  Task<absl::Status> WriteKept(const Kept& kept);
   Task<bool> DamageFollows(Window& window, uint64_t position);
 
   LogDevice* const device_;
+  const absl::Span<std::byte> lasting_;  // empty: a record's memory ends with the process
   Scheduler* const scheduler_;
   const Options& options_;
   ReadBarrier* const readers_;
@@ -180,15 +208,21 @@ class WriteLog {
   std::deque<Waiting> waiting_;    // of the records behind written_lsn_
   std::deque<PendingOp> pending_;  // not in a record yet
   std::deque<FlushWaiter> flush_waiters_;
-  uint64_t written_lsn_ = 0;
-  WriteSequence written_sequence_ = 0;
+  uint64_t written_lsn_ = 0;  // the last one that is answered
+  bool answering_ = false;
+  uint64_t sent_lsn_ = 0;  // the last one on its way to the device
+  int sending_ = 0;        // device writes
+  bool settle_timer_ = false;
+  uint64_t settled_lsn_ = 0;
+  WriteSequence settled_sequence_ = 0;
   uint64_t durable_lsn_ = 0;
   WriteSequence durable_sequence_ = 0;
   RecordMemory memory_;
   uint64_t retained_from_ = 1;  // lsn of the oldest record in it
-  int in_flight_ = 0;
+  bool starved_ = false;        // a write waits for room in it
   bool flushing_ = false;
   bool advancing_ = false;
+  uint64_t kept_records_ = 0;
   bool full_ = false;
   absl::Status failure_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

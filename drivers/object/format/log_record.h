@@ -7,8 +7,8 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "drivers/object/types.h"
@@ -43,6 +43,10 @@ struct LogOp {
   bool operator==(const LogOp&) const = default;
 };
 
+// Most records have one operation of one block, and there may be as many as a log has blocks.
+using LogOps = absl::InlinedVector<LogOp, 1>;
+using BlockCrcs = absl::InlinedVector<uint32_t, 2>;
+
 // One record: a header block, then the data blocks of its writes in order. Operation i has write
 // sequence first_sequence + i.
 struct LogRecordHeader {
@@ -54,8 +58,8 @@ struct LogRecordHeader {
   uint64_t durable_lsn = 0;
   uint32_t previous_crc = 0;
   WriteSequence first_sequence = 0;
-  std::vector<LogOp> ops;
-  std::vector<uint32_t> block_crcs;  // one per data block
+  LogOps ops;
+  BlockCrcs block_crcs;  // one per data block
   bool operator==(const LogRecordHeader&) const = default;
 };
 

@@ -70,21 +70,18 @@ bool EngineThread::MaySleep() {
   return asleep_ = posted_.empty();
 }
 
-bool EngineThread::TryTurn(bool wait, absl::FunctionRef<void()> fn,
+bool EngineThread::TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<bool()> wait,
                            absl::FunctionRef<void()> answer) {
   if (!turn_.TryLock()) return false;
   RunPosted();
   // What others have started is not waited for here.
   const bool idle = in_flight_ == 0;
   fn();
-  PerformCached();  // and not what follows: who is answered here waits for the end of the turn
-  if (idle && wait) {
-    while (PerformOnly()) {
-    }
+  while (idle && wait() && PerformOnly()) {
   }
   answer();
   RunAfterwards();
-  const bool wake = !started_.empty() || !cached_.empty() || NextTimer() < awake_at_;
+  const bool wake = !started_.empty() || NextTimer() < awake_at_;
   if (wake) awake_at_ = absl::ZeroDuration();  // it is on its way
   turn_.Unlock();
   if (wake) Wake();
@@ -94,7 +91,6 @@ bool EngineThread::TryTurn(bool wait, absl::FunctionRef<void()> fn,
 // Others may have their turns meanwhile: to them it is in flight.
 bool EngineThread::PerformOnly() {
   if (started_.size() != 1 || in_flight_ != 1) return false;
-  if (started_.front().InBackground()) return false;
   FileOperation operation = std::move(started_.back());
   started_.clear();
   RunAfterwards();
@@ -104,19 +100,6 @@ bool EngineThread::PerformOnly() {
   const bool only = started_.empty();
   Finish(operation, result);
   return only;
-}
-
-// A copy into the page cache is too short to be worth a change of threads, and long enough to let
-// others have their turn meanwhile: on a machine with too many dirty pages it sleeps.
-void EngineThread::PerformCached() {
-  if (cached_.empty()) return;
-  std::vector<FileOperation> operations = std::exchange(cached_, {});
-  RunAfterwards();
-  turn_.Unlock();
-  std::vector<int> results;
-  for (const FileOperation& operation : operations) results.push_back(operation.Perform());
-  turn_.Lock();
-  for (size_t i = 0; i < operations.size(); ++i) Finish(operations[i], results[i]);
 }
 
 // A lease goes on while the machine is suspended.
@@ -139,8 +122,7 @@ uint64_t EngineThread::Random() {
 }
 
 void EngineThread::StartOperation(FileOperation operation) {
-  const bool cached = operation.kind == FileOperation::Kind::kCachedWrite;
-  (cached ? cached_ : started_).push_back(std::move(operation));
+  started_.push_back(std::move(operation));
   ++in_flight_;
 }
 
@@ -202,14 +184,12 @@ void EngineThread::Run() {
 }
 
 void EngineThread::PrepareStarted() {
-  for (std::vector<FileOperation>* operations : {&started_, &cached_}) {
-    for (FileOperation& operation : *operations) {
-      io_uring_sqe* sqe = FreeEntry();
-      operation.Prepare(sqe);
-      io_uring_sqe_set_data(sqe, new FileOperation(std::move(operation)));
-    }
-    operations->clear();
+  for (FileOperation& operation : started_) {
+    io_uring_sqe* sqe = FreeEntry();
+    operation.Prepare(sqe);
+    io_uring_sqe_set_data(sqe, new FileOperation(std::move(operation)));
   }
+  started_.clear();
 }
 
 io_uring_sqe* EngineThread::FreeEntry() {

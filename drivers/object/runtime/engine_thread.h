@@ -36,12 +36,12 @@ class EngineThread final : public Scheduler {
   // From any thread: runs `fn` in a turn, in the order of the calls.
   void Post(std::function<void()> fn) ABSL_LOCKS_EXCLUDED(mutex_);
   // From any thread but this one: if nobody has the turn, runs `fn` here and now, behind what was
-  // posted before. Cached writes that `fn` starts are done here too; with `wait`, so is the only
-  // other operation if none was in flight, which blocks for as long as the disk takes. The turn is
-  // free meanwhile. Then runs `answer`. What else is due, and what follows from a cached write, is
-  // left to the engine's thread. False: nothing was done.
-  bool TryTurn(bool wait, absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer)
-      ABSL_LOCKS_EXCLUDED(turn_, mutex_);
+  // posted before. If no operation was in flight, the only one that `fn` starts, and what follows
+  // from it, is done here too as long as `wait` says so; the turn is free while the disk takes its
+  // time. Then runs `answer`. What else is due is left to the engine's thread. False: nothing was
+  // done.
+  bool TryTurn(absl::FunctionRef<void()> fn, absl::FunctionRef<bool()> wait,
+               absl::FunctionRef<void()> answer) ABSL_LOCKS_EXCLUDED(turn_, mutex_);
 
   // In a turn only.
   absl::Duration Now() const override;
@@ -72,7 +72,6 @@ class EngineThread final : public Scheduler {
   void RunAfterwards() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   // Whether nothing was posted, so that the thread may sleep until it is woken.
   bool MaySleep() ABSL_LOCKS_EXCLUDED(mutex_);
-  void PerformCached() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   // True: it was done, and only what followed from it has been started since.
   bool PerformOnly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   void PrepareStarted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
@@ -92,8 +91,7 @@ class EngineThread final : public Scheduler {
   // engine's calls come back through interfaces that know nothing of it.
   absl::Mutex turn_;
   std::vector<FileOperation> started_;  // not given to the ring yet
-  std::vector<FileOperation> cached_;   // writes; likewise
-  size_t in_flight_ = 0;                // with both; without the one on wake_
+  size_t in_flight_ = 0;                // with those; without the one on wake_
   bool stopping_ = false;
   std::priority_queue<Timer> timers_;
   uint64_t next_order_ = 0;

@@ -27,11 +27,12 @@ class EngineThreadTest : public testing::Test {
   // The engine's thread may have the turn for a moment.
   void Turn(
       absl::FunctionRef<void()> fn, absl::FunctionRef<void()> answer = [] {}, bool wait = true) {
-    while (!engine_->TryTurn(wait, fn, answer)) std::this_thread::yield();
+    while (!engine_->TryTurn(
+        fn, [wait] { return wait; }, answer))
+      std::this_thread::yield();
   }
-  FileOperation Write(std::function<void(int)> done,
-                      FileOperation::Kind kind = FileOperation::Kind::kWrite) {
-    return {kind, file_.get(), data_, sizeof data_, 0, std::move(done)};
+  FileOperation Write(std::function<void(int)> done) {
+    return {FileOperation::Kind::kWrite, file_.get(), data_, sizeof data_, 0, std::move(done)};
   }
 
   std::byte data_[16] = {};
@@ -64,7 +65,7 @@ TEST_F(EngineThreadTest, Turn_IsRefused_WhileAnotherHasIt) {
     go.WaitForNotification();
   });
   begun.WaitForNotification();
-  EXPECT_FALSE(engine_->TryTurn(/*wait=*/true, [] { FAIL(); }, [] { FAIL(); }));
+  EXPECT_FALSE(engine_->TryTurn([] { FAIL(); }, [] { return true; }, [] { FAIL(); }));
   go.Notify();
   PostAndWait([] {});
 }
@@ -120,54 +121,25 @@ TEST_F(EngineThreadTest, LoneOperation_IsLeftToTheEnginesThread_IfNobodyIsToWait
   done.WaitForNotification();
 }
 
-TEST_F(EngineThreadTest, WriteBack_IsLeftToTheEnginesThread) {
+// Who is answered by the first one does not wait for the second.
+TEST_F(EngineThreadTest, LoneOperations_AreDoneHere_AsLongAsSomebodyWaits) {
   std::thread::id engine;
   PostAndWait([&] { engine = std::this_thread::get_id(); });
+  bool answered = false;
   absl::Notification done;
-  Turn([&] {
-    engine_->StartOperation(Write(
-        [&](int) {
-          EXPECT_EQ(std::this_thread::get_id(), engine);
-          done.Notify();
-        },
-        FileOperation::Kind::kWriteBack));
-  });
-  done.WaitForNotification();
-}
-
-TEST_F(EngineThreadTest, CachedWrites_AreDoneHere_WhateverElseIsUnderWay) {
-  std::string order;
-  absl::Notification written;
-  const auto cached = [&](char name) {
-    return Write(
-        [&order, name](int result) {
-          EXPECT_EQ(result, sizeof data_);
-          order += name;
-        },
-        FileOperation::Kind::kCachedWrite);
+  const auto start = [&] {
+    engine_->StartOperation(Write([&](int) {
+      EXPECT_NE(std::this_thread::get_id(), engine);
+      answered = true;
+      engine_->StartOperation(Write([&](int) {
+        EXPECT_EQ(std::this_thread::get_id(), engine);
+        done.Notify();
+      }));
+    }));
   };
-  Turn(
-      [&] {
-        engine_->StartOperation(Write([&](int) { written.Notify(); }));
-        engine_->StartOperation(cached('a'));
-        engine_->StartOperation(cached('b'));
-        order += '.';
-      },
-      [&] { order += '!'; }, /*wait=*/false);
-  EXPECT_EQ(order, ".ab!");
-  written.WaitForNotification();
-}
-
-TEST_F(EngineThreadTest, CachedWriteOfAPost_IsDoneToo_AndWhatFollowsIt) {
-  absl::Notification done;
-  PostAndWait([&] {
-    engine_->StartOperation(Write(
-        [&](int) {
-          engine_->StartOperation(
-              Write([&](int) { done.Notify(); }, FileOperation::Kind::kCachedWrite));
-        },
-        FileOperation::Kind::kCachedWrite));
-  });
+  while (!engine_->TryTurn(
+      start, [&] { return !answered; }, [&] { EXPECT_TRUE(answered); })) {
+  }
   done.WaitForNotification();
 }
 
@@ -256,8 +228,8 @@ TEST_F(EngineThreadTest, TurnsAndPosts_NeverOverlap) {
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
-        if (!engine_->TryTurn(/*wait=*/true, [&] { ++count; }, [] {}))
-          engine_->Post([&] { ++count; });
+        const bool here = engine_->TryTurn([&] { ++count; }, [] { return true; }, [] {});
+        if (!here) engine_->Post([&] { ++count; });
       }
     });
   }

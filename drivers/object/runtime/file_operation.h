@@ -13,23 +13,15 @@
 namespace diskd::object {
 
 struct FileOperation {
-  enum class Kind : uint8_t {
-    kRead,
-    kWrite,
-    kCachedWrite,  // a copy into the page cache
-    kWriteBack,    // of what the page cache has of a range
-    kForget,       // what it has of a range and the disk has, too
-    kFlush,
-  };
+  enum class Kind : uint8_t { kRead, kWrite, kFlush };
 
   Kind kind = Kind::kFlush;
   int fd = -1;
-  std::byte* memory = nullptr;  // of writes: not changed
+  std::byte* memory = nullptr;  // of kWrite: not changed
   size_t bytes = 0;
   uint64_t offset = 0;
   std::function<void(int result)> done;  // >= 0 or -errno
 
-  bool InBackground() const { return kind == Kind::kWriteBack || kind == Kind::kForget; }
   void Prepare(io_uring_sqe* sqe) const;
   // Blocks; returns what `done` wants.
   int Perform() const;

@@ -91,11 +91,6 @@ absl::Status LockLogFile(int fd, const std::string& path, absl::Duration wait) {
     }
     absl::SleepFor(kLockPoll);
   }
-  // What the former owner has left in the page cache. A failure would look like the log's end
-  // later.
-  if (fdatasync(fd) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("bring what was written to ", path, " to its disk"));
-  }
   return absl::OkStatus();
 }
 
@@ -125,12 +120,6 @@ absl::StatusOr<Fd> OpenLocked(const std::string& path, int flags, absl::Duration
 absl::StatusOr<LogFile> OpenLogFile(const std::string& path, absl::Duration wait) {
   LogFile file;
   ASSIGN_OR_RETURN(file.fd, OpenLocked(path, 0, wait));
-  // The same file, whatever the path means by now.
-  const std::string same = absl::StrCat("/proc/self/fd/", file.fd.get());
-  file.cached = Fd(open(same.c_str(), O_RDWR | O_CLOEXEC));
-  if (!file.cached.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path, " again"));
-  // Read-ahead would bring in what is written past the cache at the same time.
-  posix_fadvise(file.cached.get(), 0, 0, POSIX_FADV_RANDOM);
   struct stat status;
   if (fstat(file.fd.get(), &status) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", path));
   file.size_bytes = static_cast<uint64_t>(status.st_size);

@@ -21,8 +21,7 @@ absl::Status MakeLogFile(const std::string& path, uint64_t size_bytes);
 absl::Status RemoveLogFile(const std::string& path);  // missing is success
 
 struct LogFile {
-  Fd fd;      // O_DIRECT
-  Fd cached;  // through the page cache; of a log only
+  Fd fd;
   uint64_t size_bytes = 0;
 };
 // Opens it for O_DIRECT, when no earlier process has it any more, not even by writes the kernel

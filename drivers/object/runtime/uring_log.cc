@@ -31,38 +31,14 @@ void UringLog::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
 }
 
 void UringLog::Write(uint64_t offset, absl::Span<const std::byte> from, Done done) {
-  StartWrite(FileOperation::Kind::kWrite, offset, from, std::move(done));
-}
-
-void UringLog::WriteCached(uint64_t offset, absl::Span<const std::byte> from, Done done) {
-  StartWrite(FileOperation::Kind::kCachedWrite, offset, from, std::move(done));
-}
-
-void UringLog::StartWrite(FileOperation::Kind kind, uint64_t offset,
-                          absl::Span<const std::byte> from, Done done) {
   thread_->StartOperation(
-      {kind, file_.get(), const_cast<std::byte*>(from.data()), from.size(), offset,
-       [this, kind, offset, from, done = std::move(done)](int result) {
-         if (Again(result)) return StartWrite(kind, offset, from, done);
+      {FileOperation::Kind::kWrite, file_.get(), const_cast<std::byte*>(from.data()), from.size(),
+       offset, [this, offset, from, done = std::move(done)](int result) {
+         if (Again(result)) return Write(offset, from, done);
          const bool whole = result >= 0 && static_cast<size_t>(result) == from.size();
          // A failed write is no proof that old data is lost.
          done(whole ? absl::OkStatus() : absl::InternalError(Problem("write", result).message()));
        }});
-}
-
-void UringLog::WriteBack(uint64_t offset, uint64_t bytes, Done done) {
-  thread_->StartOperation(
-      {FileOperation::Kind::kWriteBack, file_.get(), nullptr, bytes, offset,
-       [this, offset, bytes, done = std::move(done)](int result) {
-         if (Again(result)) return WriteBack(offset, bytes, done);
-         done(result == 0 ? absl::OkStatus()
-                          : absl::InternalError(Problem("write back", result).message()));
-       }});
-}
-
-void UringLog::Forget(uint64_t offset, uint64_t bytes) {
-  thread_->StartOperation(
-      {FileOperation::Kind::kForget, file_.get(), nullptr, bytes, offset, [](int) {}});
 }
 
 void UringLog::Flush(Done done) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file as a LogDevice, by the operations of the engine thread.
+// The file of a log or a cache as a LogDevice: O_DIRECT through the engine thread's ring.
 #ifndef DISKD_DRIVERS_OBJECT_RUNTIME_URING_LOG_H_
 #define DISKD_DRIVERS_OBJECT_RUNTIME_URING_LOG_H_
 
@@ -22,17 +22,10 @@ class UringLog final : public LogDevice {
   void Read(uint64_t offset, absl::Span<std::byte> into, Done done) override;
   void Write(uint64_t offset, absl::Span<const std::byte> from, Done done) override;
   void Flush(Done done) override;
-  // Of a file that is open without O_DIRECT: Write() as far as the page cache, what brings that to
-  // the disk, though not through the disk's own cache, and what frees the memory then.
-  void WriteCached(uint64_t offset, absl::Span<const std::byte> from, Done done);
-  void WriteBack(uint64_t offset, uint64_t bytes, Done done);
-  void Forget(uint64_t offset, uint64_t bytes);
 
   uint64_t reads() const { return reads_; }  // that have ended. Any thread
 
  private:
-  void StartWrite(FileOperation::Kind kind, uint64_t offset, absl::Span<const std::byte> from,
-                  Done done);
   absl::Status Problem(const char* call, int result) const;
 
   EngineThread* const thread_;

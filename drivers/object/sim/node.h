@@ -170,7 +170,8 @@ class Node {
         log_(disk_.get(), process_),
         cache_(cache_disk_.get(), process_) {
     engine_ = std::make_unique<Engine>(
-        Environment{&store_, &log_, &scheduler_, cache_disk_ == nullptr ? nullptr : &cache_},
+        Environment{&store_, &log_, &scheduler_, cache_disk_ == nullptr ? nullptr : &cache_,
+                    disk_->memory()},
         volume, options);
   }
   ~Node() {

@@ -2,6 +2,7 @@
 #include "drivers/object/sim/sim_disk.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 namespace diskd::object {
@@ -33,12 +34,19 @@ void SimDisk::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
 
 void SimDisk::Write(uint64_t offset, absl::Span<const std::byte> from, Done done) {
   const uint64_t id = next_id_++;
+  if (failing_) {
+    return scheduler_->After(scheduler_->Micros(50, 800),
+                             [done] { done(absl::InternalError("the disk takes no write")); });
+  }
   in_flight_.push_back({id, offset, {from.begin(), from.end()}});
   scheduler_->After(
       scheduler_->Micros(50, 800), [=, this, power = std::weak_ptr<const bool>(power_)] {
         if (power.expired()) return;
         const auto it = std::find_if(in_flight_.begin(), in_flight_.end(),
                                      [id](const Pending& write) { return write.id == id; });
+        // A real disk takes it at any time until now.
+        const bool lasts = from.data() >= memory_.block(0) && from.data() < memory_.span().end();
+        if (lasts && memcmp(from.data(), it->data.data(), from.size()) != 0) abort();
         Apply(*it, volatile_);
         unflushed_.push_back(std::move(*it));
         in_flight_.erase(it);
@@ -103,6 +111,7 @@ void SimDisk::PowerCut() {
   }
   unflushed_.clear();
   volatile_ = durable_;
+  if (!memory_.empty()) GiveMemory(memory_.bytes());
 }
 
 }  // namespace diskd::object

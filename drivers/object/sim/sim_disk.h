@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A disk with a volatile cache that loses, tears and reorders what no flush has covered.
+// A disk with a volatile cache that loses, tears and reorders what no flush has covered; and memory
+// of its machine, which outlives processes.
 #ifndef DISKD_DRIVERS_OBJECT_SIM_SIM_DISK_H_
 #define DISKD_DRIVERS_OBJECT_SIM_SIM_DISK_H_
 
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <set>
 #include <vector>
 
+#include "drivers/object/engine/aligned_buffer.h"
 #include "drivers/object/env/log_device.h"
 #include "drivers/object/sim/sim_scheduler.h"
 
@@ -18,6 +21,12 @@ class SimDisk final : public LogDevice {
  public:
   // `cached_writes`: so many at most are kept from being durable for want of a flush.
   SimDisk(SimScheduler* scheduler, uint64_t blocks, size_t cached_writes = ~size_t{0});
+  // From now on there is so much of it, full of zeros.
+  void GiveMemory(uint64_t bytes) {
+    memory_ = AlignedBuffer(bytes / kBlockBytes);
+    memset(memory_.block(0), 0, bytes);
+  }
+  absl::Span<std::byte> memory() const { return memory_.span(); }
 
   uint64_t size_bytes() const override { return volatile_.size(); }
   void Read(uint64_t offset, absl::Span<std::byte> into, Done done) override;
@@ -25,8 +34,10 @@ class SimDisk final : public LogDevice {
   void Flush(Done done) override;
 
   // Every sector written since the last flush keeps its old or gets its new content, or becomes
-  // unreadable; what is in flight never completes.
+  // unreadable; what is in flight never completes. Memory is gone.
   void PowerCut();
+  // From now on, or not any more.
+  void FailWrites(bool fail) { failing_ = fail; }
   // Until it is written again.
   void LoseSector(uint64_t offset) { unreadable_.insert(offset / 512); }
   // One bit, in what was written.
@@ -50,6 +61,8 @@ class SimDisk final : public LogDevice {
   std::set<uint64_t> unreadable_;    // sectors
   std::deque<Pending> in_flight_;
   std::deque<Pending> unflushed_;  // done, in the order of completion
+  AlignedBuffer memory_;
+  bool failing_ = false;
   uint64_t next_id_ = 0;
   uint64_t reads_ = 0;
   // Another one after a power cut: events from before it are void, as are those of a lost disk.

@@ -48,6 +48,8 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
       store_(store != nullptr ? *store : shared_->store),
       size_blocks_(size_blocks != 0 ? size_blocks : random_.Between(24, 200)),
       log_blocks_(random_.Between(40, 160)),
+      lasting_memory_(random_.Chance(0.6)),
+      flushes_(random_.Chance(0.4) ? random_.Below(3) : 15),
       max_write_(random_.Between(1, 8)),
       fanout_bits_(fanout_bits != 0 ? fanout_bits : static_cast<uint8_t>(random_.Between(2, 4))),
       lossy_(shared_->lossy),
@@ -69,6 +71,9 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
   options_.map_object_bytes = random_.Between(5000, 40'000);
   options_.page_cache_bytes = random_.Chance(0.5) ? random_.Between(0, 4000) : 1 << 20;
   options_.retained_log_bytes = random_.Chance(0.5) ? 0 : random_.Between(0, 1 << 18);
+  options_.settle_bytes = random_.Between(1, 1 << 18);
+  options_.settle_delay = absl::Microseconds(
+      static_cast<int64_t>(random_.Between(0, random_.Chance(0.5) ? 5000 : 500'000)));
   options_.collect_every_objects =
       random_.Chance(0.5) ? 0 : static_cast<int>(random_.Between(4, 30));
   options_.collect_below = random_.Below(10) / 10.0;
@@ -229,6 +234,7 @@ void World::EndRound(End end) {
   if (!ok()) return;
   const EngineStats stats = node_->engine().stats();
   ++coverage_.ends[static_cast<int>(end)];
+  coverage_.kept_records += stats.kept_log_records;
   coverage_.checkpoints += stats.checkpoints;
   coverage_.retries += stats.store.retries;
   coverage_.deleted_objects += stats.objects_deleted;
@@ -272,12 +278,22 @@ void World::EndRound(End end) {
       });
       RunUntil([&] { return closed; }, "closing");
       node_.reset();
+      if (lasting_memory_ && !lossy_ && random_.Chance(0.5)) {
+        RunUntil([&] { return disk->idle(); }, "the disk of a closed volume");
+        disk->GiveMemory(disk->memory().size());
+      }
       return OpenOn(random_.Chance(0.5) ? disk : NewDisk(), everything, "close");
     }
   }
 }
 
 void World::EndRandomly() {
+  // In the middle of work, at times.
+  for (uint64_t i = random_.Chance(0.5) ? random_.Between(1, 10) : 0; i > 0 && ok(); --i) {
+    SubmitSome(random_.Between(1, 4));
+    RunEvents(random_.Below(4));
+  }
+  if (!ok()) return;
   if (leased() && random_.Chance(0.3)) return EndRound(End::kTakeover);
   const End ends[] = {End::kKill,     End::kKill,    End::kPowerCut, End::kPowerCut,
                       End::kPowerCut, End::kLogLost, End::kTakeover, End::kClose};

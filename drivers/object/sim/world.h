@@ -158,6 +158,8 @@ class World {
   Uuid volume_;
   uint64_t size_blocks_;  // that clients may use
   uint64_t log_blocks_;
+  bool lasting_memory_;  // that logs make their records in
+  uint64_t flushes_;     // of 100 requests
   uint64_t max_write_;
   uint8_t fanout_bits_;
   bool& lossy_;  // an object was taken away: errors are allowed, wrong data is not

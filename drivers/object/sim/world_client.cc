@@ -26,7 +26,7 @@ void World::SubmitSome(uint64_t count) {
     const uint64_t kind = random_.Below(100);
     if (kind < 65) {
       SubmitWrite(more);
-    } else if (kind < 85) {
+    } else if (kind < 100 - flushes_) {
       SubmitRead(more);
     } else {
       SubmitFlush(more);
@@ -36,7 +36,7 @@ void World::SubmitSome(uint64_t count) {
 
 void World::SubmitWrite(bool more) {
   const bool zero = random_.Chance(0.15);
-  const bool fua = random_.Chance(0.05);
+  const bool fua = random_.Below(100) < flushes_ / 3;
   Timeline::Write write;
   write.stamp = zero ? 0 : next_stamp_++;
   write.blocks = std::min(size_blocks_, random_.Between(1, zero ? size_blocks_ : max_write_));

@@ -11,7 +11,9 @@
 namespace diskd::object {
 
 std::shared_ptr<SimDisk> World::NewDisk() {
-  return std::make_shared<SimDisk>(&random_, log_blocks_);
+  auto disk = std::make_shared<SimDisk>(&random_, log_blocks_);
+  if (lasting_memory_) disk->GiveMemory(WriteLog::MemoryBytes(options_, disk->size_bytes()));
+  return disk;
 }
 
 // The cache of the last owner, lost, damaged or as it is; or, on another machine, the one that was

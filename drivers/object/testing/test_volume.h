@@ -29,6 +29,15 @@ inline sdk::VolumeConfig Config(const sdk::TempDir& dir) {
   return config;
 }
 
+// `memory`: on a tmpfs.
+inline sdk::VolumeConfig Config(const sdk::TempDir& dir, const sdk::TempDir& memory) {
+  sdk::VolumeConfig config = Config(dir);
+  config.memory_dir = memory.path();
+  return config;
+}
+
+inline constexpr char kTmpfs[] = "/dev/shm";
+
 inline void ExpectFirstBlock(const sdk::VolumeConfig& config, std::byte want) {
   auto driver = Definition().open(config);
   ASSERT_TRUE(driver.ok()) << driver.status();
