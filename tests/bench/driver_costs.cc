@@ -3,7 +3,8 @@
 // What drivers cost by themselves: their queues driven in this process, as a transport drives them,
 // beside files written directly. Prints lines `WHAT WHO VALUE`, one for each round, for
 // drivers_report.py.
-// usage: driver_costs DIR ROUNDS SECONDS   (DIR: on the disk that is measured)
+// usage: driver_costs DIR MEMORY_DIR ROUNDS SECONDS
+//   DIR: on the disk that is measured; MEMORY_DIR: on a tmpfs
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -39,6 +41,7 @@ constexpr uint32_t kBlock = 4096;
 constexpr uint32_t kChunk = 256 << 10;
 constexpr int kDepth = 32;
 constexpr int kChunkDepth = 4;
+constexpr int kTurns = 8;
 // As much is written at once: less than half a write log, so that no driver has to slow down.
 constexpr uint64_t kBurst = 384 << 20;
 // Small enough for what a volume keeps of its newest writes in memory.
@@ -70,14 +73,16 @@ uint64_t AnyBlock(uint64_t within) { return random_numbers() % (within / kBlock)
 class Disk {
  public:
   Disk(const sdk::DriverDefinition& definition, const std::string& dir,
-       std::map<std::string, std::string> parameters)
+       const std::string& memory_dir, std::map<std::string, std::string> parameters)
       : definition_(definition), io_(kDepth), memory_(kDepth * kChunk) {
     sdk::VolumeConfig& config = config_;
     config.volume_id = absl::StrCat("costs-", definition.name);
     config.size_bytes = kSize;
     config.state_dir = absl::StrCat(dir, "/", definition.name);
+    config.memory_dir = absl::StrCat(memory_dir, "/", definition.name);
     config.parameters = std::move(parameters);
     std::filesystem::create_directory(config.state_dir);
+    std::filesystem::create_directory(config.memory_dir);
     if (definition.provision != nullptr) Require(definition.provision(config));
     auto driver = definition.open(config);
     Require(driver.status());
@@ -186,30 +191,41 @@ class File {
   Fd fd_;
 };
 
-template <class Operation>
-double OperationUs(absl::Duration time, Operation operation) {
+// Something to be timed, beside others.
+struct Timed {
+  std::string who;
+  std::function<void()> operation;
   std::vector<absl::Duration> times;
-  const absl::Time end = absl::Now() + time;
-  for (absl::Time begin = absl::Now(); begin < end;) {
-    operation();
-    const absl::Time now = absl::Now();
-    times.push_back(now - begin);
-    begin = now;
+};
+
+// The disk is slower at one time than at another: each has many short turns.
+void TimeInTurns(const char* what, absl::Duration time, std::vector<Timed> all) {
+  for (int turn = 0; turn < kTurns; ++turn) {
+    for (Timed& timed : all) {
+      const absl::Time end = absl::Now() + time / kTurns;
+      for (absl::Time begin = absl::Now(); begin < end;) {
+        timed.operation();
+        const absl::Time now = absl::Now();
+        timed.times.push_back(now - begin);
+        begin = now;
+      }
+    }
   }
-  return MedianUs(std::move(times));
+  for (Timed& timed : all) Row(what, timed.who, MedianUs(std::move(timed.times)));
 }
 
 template <class Target>
-double DurableUs(Target& target, absl::Duration time) {
-  return OperationUs(time, [&] {
+Timed Durable(const char* who, Target& target) {
+  const auto operation = [&target] {
     target.One(sdk::Op::kWrite, AnyBlock(kSize), kBlock);
     target.One(sdk::Op::kFlush, 0, 0);
-  });
+  };
+  return {who, operation, {}};
 }
 
 template <class Target>
-double ReadUs(Target& target, absl::Duration time, uint64_t within) {
-  return OperationUs(time, [&] { target.One(sdk::Op::kRead, AnyBlock(within), kBlock); });
+Timed Read(const char* who, Target& target, uint64_t within = kSize) {
+  return {who, [&target, within] { target.One(sdk::Op::kRead, AnyBlock(within), kBlock); }, {}};
 }
 
 double BytesPerSecond(Disk& disk, uint32_t piece, int depth, bool random) {
@@ -228,18 +244,19 @@ void Round(const std::string& dir, absl::Duration time, File& recycled, Disk& me
     Disk& disk;
   };
   const Named disks[] = {{"memory", memory}, {"file", file}, {"object", object}};
-  Row("durable_us", "recycled", DurableUs(recycled, time));
   {
     File growing(dir + "/growing", /*growing=*/true);
-    Row("durable_us", "growing", DurableUs(growing, time));
+    TimeInTurns("durable_us", time,
+                {Durable("recycled", recycled), Durable("growing", growing),
+                 Durable("memory", memory), Durable("file", file), Durable("object", object)});
   }
-  for (const auto& [name, disk] : disks) Row("durable_us", name, DurableUs(disk, time));
   object.Stream(kRecent, kBlock, kDepth, /*random=*/false);
-  Row("recent_read_us", "object", ReadUs(object, absl::Seconds(1), kRecent));
+  TimeInTurns("recent_read_us", absl::Seconds(1), {Read("object", object, kRecent)});
   Rest();
   object.ReadAll();
-  Row("read_us", "recycled", ReadUs(recycled, time, kSize));
-  for (const auto& [name, disk] : disks) Row("read_us", name, ReadUs(disk, time, kSize));
+  TimeInTurns("read_us", time,
+              {Read("recycled", recycled), Read("memory", memory), Read("file", file),
+               Read("object", object)});
   Row("write_rate", "sequential", BytesPerSecond(file, kChunk, kChunkDepth, /*random=*/false));
   for (const auto& [name, disk] : disks) {
     Row("write_rate", name, BytesPerSecond(disk, kBlock, kDepth, /*random=*/true));
@@ -251,8 +268,8 @@ void Round(const std::string& dir, absl::Duration time, File& recycled, Disk& me
 }  // namespace diskd
 
 int main(int argc, char** argv) {
-  if (argc != 4 || atoi(argv[2]) < 1 || atoi(argv[3]) < 1) {
-    fprintf(stderr, "usage: driver_costs DIR ROUNDS SECONDS\n");
+  if (argc != 5 || atoi(argv[3]) < 1 || atoi(argv[4]) < 1) {
+    fprintf(stderr, "usage: driver_costs DIR MEMORY_DIR ROUNDS SECONDS\n");
     return 2;
   }
   using namespace diskd;
@@ -260,13 +277,14 @@ int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const std::string dir = argv[1];
   File recycled(dir + "/recycled", /*growing=*/false);
-  Disk memory(memory_driver::Definition(), dir, {});
-  Disk file(file_driver::Definition(), dir, {});
-  Disk object(object::Definition(), dir,
+  const std::string memory_dir = argv[2];
+  Disk memory(memory_driver::Definition(), dir, memory_dir, {});
+  Disk file(file_driver::Definition(), dir, memory_dir, {});
+  Disk object(object::Definition(), dir, memory_dir,
               {{"store", "dir:" + dir + "/store"}, {"log_mib", "1024"}, {"cache_mib", "512"}});
   Rest();
-  for (int i = 0; i < atoi(argv[2]); ++i) {
-    Round(dir, absl::Seconds(atoi(argv[3])), recycled, memory, file, object);
+  for (int i = 0; i < atoi(argv[3]); ++i) {
+    Round(dir, absl::Seconds(atoi(argv[4])), recycled, memory, file, object);
   }
   return 0;
 }

@@ -6,7 +6,8 @@ set -euo pipefail
 bin=$(readlink -f "$1")
 here=$(dirname "$(readlink -f "$0")")
 work=$(mktemp -d "${DIR:-$PWD}/driver-costs.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+memory=$(mktemp -d /dev/shm/driver-costs.XXXXXX)
+trap 'rm -rf "$work" "$memory"' EXIT
 mkdir "$work/disk"
-"$bin/../test/driver_costs" "$work/disk" "${REPEATS:-5}" "${SECONDS_EACH:-3}" | tee "$work/rows" >&2
+"$bin/../test/driver_costs" "$work/disk" "$memory" "${REPEATS:-5}" "${SECONDS_EACH:-3}" | tee "$work/rows" >&2
 "$here/drivers_report.py" "$work/rows"

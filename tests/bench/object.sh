@@ -100,25 +100,31 @@ peak_mib() { # VOLUME
 
 # By default s3backer acknowledges a sync before it has stored anything; with --blockCacheSync it
 # stores each block first. Both are measured: only the second one keeps the promise that we keep.
+# Each gets the same writes, through the page cache, which s3backer's file needs; the volume also
+# without, one write after the other, as does one of the driver `memory`: what the transport allows.
 against_s3backer() {
   command -v s3backer >/dev/null || { progress "s3backer is not installed: left out"; return 0; }
-  local device i iops=(--ioengine=psync --rw=randwrite --fsync=32 "${timed[@]}")
+  local device memory i iops=(--ioengine=psync --rw=randwrite --fsync=32 "${timed[@]}")
   printf '%s:%s\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >"$WORK/s3backer.keys"
   chmod 600 "$WORK/s3backer.keys"
   start_s3backer s3backer
   start_s3backer s3backer-synced --blockCacheSync --blockCacheWriteDelay=0
   create peer 1GiB "s3://$BUCKET/peer"
-  device=$(attach peer)
+  diskctl volume create memory --driver memory --size 1GiB >/dev/null
+  device=$(attach peer) memory=$(attach memory)
   for i in $(seq "$REPEATS"); do
     progress "s3backer, round $i of $REPEATS"
     for who in s3backer s3backer-synced; do
       row sync32_iops $who "$(job "$WORK/mnt/$who/disk" "${iops[@]}" | json 'd["jobs"][0]["write"]["iops"]')"
     done
-    row sync32_iops s3 "$(job "$device" "${iops[@]}" --direct=1 | json 'd["jobs"][0]["write"]["iops"]')"
+    row sync32_iops s3 "$(job "$device" "${iops[@]}" | json 'd["jobs"][0]["write"]["iops"]')"
+    row sync32_iops s3-direct "$(job "$device" "${iops[@]}" --direct=1 | json 'd["jobs"][0]["write"]["iops"]')"
+    row sync32_iops memory-direct "$(job "$memory" "${iops[@]}" --direct=1 | json 'd["jobs"][0]["write"]["iops"]')"
   done
   umount "$WORK/mnt/s3backer" "$WORK/mnt/s3backer-synced"
   wait "${s3backers[@]}" || true
   remove peer
+  remove memory
 }
 s3backers=()
 start_s3backer() { # NAME [options]

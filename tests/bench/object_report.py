@@ -27,6 +27,9 @@ for who in ("dir", "s3"):
 s3 = report.setdefault("s3", {})
 for peer in ("s3backer", "s3backer-synced"):
     s3["iops_sync32_relative_to_" + peer] = rows.over("sync32_iops", "s3", peer)
+    s3["iops_sync32_direct_relative_to_" + peer] = rows.over("sync32_iops", "s3-direct", peer)
+s3["iops_sync32_direct_relative_to_memory_volume"] = rows.over(
+    "sync32_iops", "s3-direct", "memory-direct")
 s3["cold_read_iops_relative_to_bare_gets"] = rows.over("cold_iops", "s3", "bare")
 s3["gets_per_cold_read"] = rows.median("cold_gets", "s3")
 s3["puts_per_gib"] = rows.median("puts_per_gib", "s3")
