@@ -23,9 +23,9 @@ namespace {
 // An orderly end uploads what is left, within the time that the agent gives it.
 constexpr absl::Duration kCloseLimit = absl::Seconds(40);
 constexpr absl::Duration kHealthLimit = absl::Seconds(1);
-// I/O stands still meanwhile, and the agent gives a hand-over 5 s.
+// I/O stands still meanwhile, and the agent gives a hand-over, which is both, 5 s.
 constexpr absl::Duration kTakeOverLimit = absl::Seconds(4);
-constexpr absl::Duration kSettleLimit = absl::Seconds(1);
+constexpr absl::Duration kSettleLimit = absl::Milliseconds(500);
 // Of what an open is at, to the agent.
 constexpr absl::Duration kTellInterval = absl::Seconds(5);
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(1);
