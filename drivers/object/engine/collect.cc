@@ -49,8 +49,10 @@ Task<absl::Status> Engine::Insist(std::function<Task<absl::Status>()> attempt) {
   StoreClient::Retry retry(&store_, {});
   for (int tries = 1;; ++tries) {
     absl::Status status = co_await attempt();
-    const bool over = tries == kUnreachedTries || !failure_.ok();
-    if (over || !StoreClient::MayPass(status)) co_return status;
+    if (!StoreClient::MayPass(status)) co_return status;
+    // The store is not what ends it then.
+    if (!failure_.ok()) co_return failure_;
+    if (tries == kUnreachedTries) co_return status;
     co_await retry.Again(std::move(status));
     // Any answer will do.
     (void)co_await store_.Get(Lane::kCollect, HeadName(volume_), ByteRange{0, 1});

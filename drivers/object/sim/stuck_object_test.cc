@@ -136,6 +136,33 @@ TEST_F(StuckObjectTest, CollectionThatMeetsIt_HoldsUpNoWrite) {
   EXPECT_TRUE(ReadEnds(kObjectBlocks, kObjectBlocks));
 }
 
+// It must not blame the store for that.
+TEST_F(StuckObjectTest, CollectionThatMeetsIt_SaysWhenTheVolumeIsTakenOver) {
+  ASSERT_TRUE(Wait([&](auto done) {
+                engine().Submit(
+                    {RequestKind::kZero, false, 0, kObjectBlocks / 2, nullptr, std::move(done)});
+              }).ok());
+  Upload();
+  store_.object_faults[object_] = {absl::UnavailableError("500")};
+  std::optional<absl::Status> collected;
+  engine().Collect([&collected](absl::Status status) { collected = std::move(status); });
+  ASSERT_TRUE(Ends([this, before = engine().stats().store.retries] {
+    return engine().stats().store.retries > before;
+  }));
+  Node rival(&scheduler_, &store_, std::make_shared<SimDisk>(&scheduler_, kLogBlocks), nullptr,
+             volume_, options_);
+  ASSERT_TRUE(Wait([&](auto done) { rival.engine().Open(done); }).ok());
+  AlignedBuffer buffer(1);
+  for (Lba lba = 0; lba < kObjectBlocks; ++lba) {
+    engine().Submit(
+        {RequestKind::kWrite, false, lba, 1, buffer.block(0), [](const absl::Status&) {}});
+  }
+  ASSERT_TRUE(Ends([&] { return engine().state() == EngineState::kFenced; }));
+  ASSERT_FALSE(collected.has_value());
+  ASSERT_TRUE(Ends([&] { return collected.has_value(); }));
+  EXPECT_EQ(*collected, engine().status());
+}
+
 TEST_F(StuckObjectTest, UnreadableOnItsMedium_IsAnErrorOfItsBlocksOnly) {
   store_.object_faults[object_] = {absl::UnknownError("EIO")};
   const size_t index = Read(0, 1);
