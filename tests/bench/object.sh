@@ -205,25 +205,38 @@ settle() { # [METHOD]: until no such request comes for a while
 
 # From kill -9 of the driver to the first answer of the disk.
 recovery_ms() { # VOLUME DEVICE
-  local begin
+  local pid begin
+  pid=$(driver_pid "$1")
+  [ "$pid" -gt 1 ] || fail "$1 has no driver process to kill"
   begin=${EPOCHREALTIME/./}
-  kill_driver "$1"
+  kill -9 "$pid"
   dd if="$2" of=/dev/null bs=4k count=1 skip=$((RANDOM % 1000)) iflag=direct status=none
   echo $(((${EPOCHREALTIME/./} - begin) / 1000))
 }
+# All over the disk, whatever its size.
+scatter() { # DEVICE MIB
+  fio --name=s --filename="$1" --ioengine=io_uring --direct=1 --bs=4k --rw=randwrite --iodepth=32 \
+    --io_size="$2m" --norandommap --random_generator=tausworthe64 --end_fsync=1 --output=/dev/null
+}
+# The sizes in turns, each just behind as many writes, and each of them first as often as the others.
 recovery() {
-  local size device i
-  for size in 1GiB 64GiB 16TiB; do
-    progress "recovery of $size"
-    create "disk$size" $size "s3://$BUCKET/recovery"
-    device=$(attach "disk$size")
-    # The same amount, spread over the whole disk.
-    fio --name=s --filename="$device" --ioengine=io_uring --direct=1 --bs=4k --rw=randwrite --iodepth=32 \
-      --io_size=64m --norandommap --random_generator=tausworthe64 --end_fsync=1 --output=/dev/null
-    for i in $(seq "$REPEATS"); do
-      row recovery_ms "$size" "$(recovery_ms "disk$size" "$device")"
-      sleep 1
+  local sizes=(1GiB 64GiB 16TiB) size i k
+  local -A device
+  for size in "${sizes[@]}"; do
+    create "disk$size" "$size" "s3://$BUCKET/recovery"
+    device[$size]=$(attach "disk$size")
+    scatter "${device[$size]}" 64
+  done
+  settle PUT
+  for i in $(seq 0 $((3 * REPEATS - 1))); do
+    progress "recovery, round $((i + 1)) of $((3 * REPEATS))"
+    for k in 0 1 2; do
+      size=${sizes[$(((i + k) % 3))]}
+      scatter "${device[$size]}" 16
+      row recovery_ms "$size" "$(recovery_ms "disk$size" "${device[$size]}")"
     done
+  done
+  for size in "${sizes[@]}"; do
     row memory_mib "$size" "$(peak_mib "disk$size")"
     remove "disk$size"
   done
