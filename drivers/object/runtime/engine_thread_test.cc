@@ -210,6 +210,15 @@ TEST_F(EngineThreadTest, Afterwards_ComesOnce_BehindTheAnswersOfThePosts) {
   EXPECT_EQ(order, "abz");
 }
 
+TEST_F(EngineThreadTest, Afterwards_OfATurn_ComesBehindItsAnswer) {
+  std::string order;
+  const auto start = [&] { engine_->Afterwards([&] { order += 'z'; }); };
+  while (!engine_->TryTurn(
+      start, [] { return true; }, [&] { order += 'a'; })) {
+  }
+  EXPECT_EQ(order, "az");
+}
+
 // Who has been answered is not kept waiting by the disk.
 TEST_F(EngineThreadTest, Afterwards_OfAPost_ComesBeforeALoneOperation) {
   std::string order;

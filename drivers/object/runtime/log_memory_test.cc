@@ -34,7 +34,9 @@ class LogMemoryTest : public testing::Test {
     EXPECT_TRUE(memory.ok()) << memory.status();
     return *std::move(memory);
   }
-  absl::Status TryToOpen() { return LogMemory::Open(place_, kBytes, Lost::kRefuse).status(); }
+  absl::Status TryToOpen(size_t bytes = kBytes) {
+    return LogMemory::Open(place_, bytes, Lost::kRefuse).status();
+  }
 
   const sdk::TempDir dir_{"/dev/shm"};
   const std::string path_ = dir_.path() + "/memory";
@@ -108,6 +110,23 @@ TEST_F(LogMemoryTest, OpenAgain_AfterAnotherHasDroppedIt) {
   EXPECT_EQ(Open()->span()[kBytes - 1], kMark);
 }
 
+// As drivers that have given up what they could open it with.
+TEST_F(LogMemoryTest, OpenAgain_WithoutRights_AfterAnotherHasDroppedIt) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  const auto memory = Open();
+  ASSERT_TRUE(Open()->Drop().ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    const bool has = setuid(kNobody) == 0 && memory->OpenAgain().ok() && !memory->span().empty();
+    _exit(has ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(TryToOpen().ok());
+}
+
 TEST_F(LogMemoryTest, OpenAgain_AfterAnotherHasMadeItLarger_HasAllOfIt) {
   const auto memory = Open();
   Open(kBytes * 2)->span()[kBytes] = kMark;
@@ -162,6 +181,13 @@ TEST_F(LogMemoryTest, KeptAndNotToBeHad_IsUnavailable) {
   EXPECT_TRUE(absl::IsUnavailable(TryToOpen()));
   std::filesystem::rename(aside, path_);
   EXPECT_TRUE(TryToOpen().ok());
+}
+
+TEST_F(LogMemoryTest, NoRoomToMakeItLarger_IsUnavailable_AndTakesNothing) {
+  Open()->span()[0] = kMark;
+  constexpr size_t kMoreThanAnyMachineHas = size_t{1} << 46;
+  EXPECT_TRUE(absl::IsUnavailable(TryToOpen(kMoreThanAnyMachineHas)));
+  EXPECT_EQ(Open()->span()[0], kMark);
 }
 
 TEST_F(LogMemoryTest, MarkNotToBeRead_IsUnavailable) {
