@@ -186,9 +186,11 @@ void World::StartCollect() {
 
 void World::RollBack() {
   if (snapshots_.empty()) return;
-  RunUntil([&] { return in_flight_ == 0 && !snapshot_running_ && new_size_ == 0; },
+  const auto serves = [&] { return node_->engine().state() == EngineState::kServing; };
+  // A resize that has failed with the engine, for an object that was lost, stays under way.
+  RunUntil([&] { return !serves() || (in_flight_ == 0 && !snapshot_running_ && new_size_ == 0); },
            "requests before a rollback");
-  if (!ok() || node_->engine().state() != EngineState::kServing) return;
+  if (!ok() || !serves()) return;
   const SnapshotRecord& record = snapshots_[random_.Below(snapshots_.size())];
   bool done = false;
   Trace(absl::StrCat("roll back to ", record.id));
