@@ -180,8 +180,8 @@ void WriteLog::Fill(LogRecord& record, const std::vector<PendingOp>& ops) {
   header.first_sequence = record.first_sequence;
   header.ops = record.ops;
   header.block_crcs = record.crcs;
-  const std::string encoded = EncodeLogRecordHeader(header, &record.crc);
-  memcpy(record.memory, encoded.data(), kBlockBytes);
+  encoded_ = EncodeLogRecordHeader(header, &record.crc, std::move(encoded_));
+  memcpy(record.memory, encoded_.data(), encoded_.size());
 }
 
 // Who is answered may write again, inside the call.

@@ -23,6 +23,7 @@
 
 #include <deque>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -195,6 +196,7 @@ class WriteLog {
   uint64_t head_ = 0;   // where the next record goes, or begins to search
   uint64_t next_lsn_ = 1;
   uint32_t last_crc_ = 0;
+  std::string encoded_;  // the last record's header
   WriteSequence next_sequence_ = 1;
   WriteSequence released_ = 0;
   uint64_t released_lsn_ = 0;

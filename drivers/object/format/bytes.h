@@ -17,6 +17,10 @@ namespace diskd::object {
 
 class ByteWriter {
  public:
+  ByteWriter() = default;
+  // Its memory is used, not what is in it.
+  explicit ByteWriter(std::string buffer) : out_(std::move(buffer)) { out_.clear(); }
+
   void U8(uint8_t v) { Put(v, 1); }
   void U16(uint16_t v) { Put(v, 2); }
   void U32(uint32_t v) { Put(v, 4); }
@@ -36,7 +40,9 @@ class ByteWriter {
 
  private:
   void Put(uint64_t v, int bytes) {
-    for (int i = 0; i < bytes; ++i) out_.push_back(static_cast<char>(v >> (8 * i)));
+    char raw[8];
+    for (int i = 0; i < 8; ++i) raw[i] = static_cast<char>(v >> (8 * i));
+    out_.append(raw, static_cast<size_t>(bytes));
   }
   std::string out_;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/format/log_record.h"
 
+#include <utility>
+
 #include "drivers/object/format/bytes.h"
 #include "drivers/object/format/sealed_block.h"
 
@@ -46,8 +48,8 @@ absl::StatusOr<LogSuperblock> ParseLogSuperblock(absl::string_view block) {
   return s;
 }
 
-std::string EncodeLogRecordHeader(const LogRecordHeader& h, uint32_t* crc) {
-  ByteWriter out;
+std::string EncodeLogRecordHeader(const LogRecordHeader& h, uint32_t* crc, std::string buffer) {
+  ByteWriter out(std::move(buffer));
   out.U32(kRecordMagic);
   out.U32(kVersion);
   out.U32(0);

@@ -71,8 +71,10 @@ constexpr bool LogRecordFits(size_t ops, size_t data_blocks) {
   return kLogRecordFixedBytes + ops * kLogOpBytes + data_blocks * 4 <= kBlockBytes;
 }
 
-// `crc`: receives the header's checksum, the next record's previous_crc.
-std::string EncodeLogRecordHeader(const LogRecordHeader& header, uint32_t* crc);
+// `crc`: receives the header's checksum, the next record's previous_crc. `buffer`: memory for the
+// result.
+std::string EncodeLogRecordHeader(const LogRecordHeader& header, uint32_t* crc,
+                                  std::string buffer = {});
 absl::StatusOr<LogRecordHeader> ParseLogRecordHeader(absl::string_view block, uint32_t* crc);
 
 }  // namespace diskd::object
