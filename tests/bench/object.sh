@@ -218,7 +218,11 @@ scatter() { # DEVICE MIB
   fio --name=s --filename="$1" --ioengine=io_uring --direct=1 --bs=4k --rw=randwrite --iodepth=32 \
     --io_size="$2m" --norandommap --random_generator=tausworthe64 --end_fsync=1 --output=/dev/null
 }
-# The sizes in turns, each just behind as many writes, and each of them first as often as the others.
+uploaded() { # VOLUME
+  diskctl -o json volume stats "$1" |
+    json 'next(s["value"] for s in d["statistics"] if s["name"] == "writes_not_uploaded") == 0' | grep -q True
+}
+# The sizes in turns, each with as much in its log, and each of them first as often as the others.
 recovery() {
   local sizes=(1GiB 64GiB 16TiB) size i k
   local -A device
@@ -227,11 +231,11 @@ recovery() {
     device[$size]=$(attach "disk$size")
     scatter "${device[$size]}" 64
   done
-  settle PUT
   for i in $(seq 0 $((3 * REPEATS - 1))); do
     progress "recovery, round $((i + 1)) of $((3 * REPEATS))"
     for k in 0 1 2; do
       size=${sizes[$(((i + k) % 3))]}
+      wait_for 60 uploaded "disk$size" || fail "not uploaded: $(diskctl volume stats "disk$size")"
       scatter "${device[$size]}" 16
       row recovery_ms "$size" "$(recovery_ms "disk$size" "${device[$size]}")"
     done
