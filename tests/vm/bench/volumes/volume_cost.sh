@@ -30,6 +30,8 @@ costs() { # SYSTEM FILE
   cost "$1" "$2" warm-up --rw=randwrite --iodepth=32 >/dev/null
   cost "$1" "$2" "durable-write" --rw=randwrite --iodepth=1 --fdatasync=1
   cost "$1" "$2" "write-qd32" --rw=randwrite --iodepth=32
+  # What is in the store alone comes into the read cache.
+  dd if="$2" of=/dev/null bs=1M count=$SIZE_MB iflag=direct status=none
   cost "$1" "$2" "read" --rw=randread --iodepth=1
   cost "$1" "$2" "read-qd32" --rw=randread --iodepth=32
 }
