@@ -17,15 +17,18 @@ bool Engine::CheckpointDue() const {
 
 Task<void> Engine::CheckpointLoop() {
   while (failure_.ok()) {
-    if (!CheckpointDue()) {
+    const bool freed = freed_due_ && !collecting_;
+    if (!CheckpointDue() && !freed) {
       co_await progress_.Wait();
       continue;
     }
     const absl::Status status = co_await Checkpoint(nullptr);
     if (!status.ok()) co_return;
-    if (CollectNow()) {
+    if (freed || CollectNow()) {
       objects_since_collect_ = 0;
-      tasks_.Spawn(CollectBeside());
+      freed_blocks_ = 0;
+      freed_due_ = false;
+      tasks_.Spawn(CollectBeside(/*everything=*/freed));
     }
   }
 }
@@ -37,15 +40,37 @@ bool Engine::CollectNow() const {
 }
 
 // Uploads wait for checkpoints and must not wait for a walk over the whole map.
-Task<void> Engine::CollectBeside() {
+Task<void> Engine::CollectBeside(bool everything) {
   collecting_ = true;
   // Without it the volume goes on and only its space stays.
-  const absl::Status collected = co_await CollectOnce();
+  absl::Status collected;
+  // What the passes themselves store comes behind it: there is always something to move in that.
+  const std::string end = ObjectName(volume_, stream_.epoch, stream_.nonce, next_side_);
+  do {
+    collected = co_await CollectOnce();
+  } while (everything && collected.ok() && !collect_after_.empty() && collect_after_ < end);
   if (!collected.ok() && failure_.ok()) {
     SPDLOG_ERROR("volume {}: the collection of garbage has ended early: {}", volume_.Hex(),
                  collected.ToString());
   }
   collecting_ = false;
+  progress_.Notify();
+}
+
+// A volume that is only emptied stores too few objects for a pass to begin.
+void Engine::NoteFreed(uint64_t blocks) {
+  if (blocks == 0 || options_.collect_every_objects == 0) return;
+  freed_blocks_ = std::min(kManyFreed, freed_blocks_ + blocks);
+  const uint64_t object = options_.object_bytes / kBlockBytes;
+  const uint64_t part = stored_objects_ * object / options_.freed_part;
+  if (freed_timer_ || freed_blocks_ < std::max(object, part)) return;
+  freed_timer_ = true;
+  environment_.scheduler->After(options_.freed_delay, [this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    freed_timer_ = false;
+    freed_due_ = state_ == EngineState::kServing;
+    progress_.Notify();
+  });
 }
 
 Task<absl::Status> Engine::Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to,
@@ -142,7 +167,7 @@ Task<absl::Status> Engine::RollBackTo(uint64_t id) {
   const PagePointer root = entry->root;
   const uint64_t size_blocks = entry->size_blocks;
   CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
-  co_return co_await Checkpoint(
+  CO_RETURN_IF_ERROR(co_await Checkpoint(
       [id, size_blocks, gone](Head& head) {
         // Deleted meanwhile, from another node: what it named may be collected.
         const SnapshotEntry* still = head.FindSnapshot(id);
@@ -150,19 +175,24 @@ Task<absl::Status> Engine::RollBackTo(uint64_t id) {
         head.size_blocks = size_blocks;
         return absl::OkStatus();
       },
-      &root);
+      &root));
+  NoteFreed(kManyFreed);
+  co_return absl::OkStatus();
 }
 
 Task<absl::Status> Engine::ResizeTo(uint64_t size_blocks) {
   if (size_blocks == 0) co_return absl::InvalidArgumentError("a volume can't have no blocks");
   // What was written behind a new end must be behind us when that is zeroed.
   CO_RETURN_IF_ERROR(co_await WaitUploaded(log_.next_sequence() - 1));
-  co_return co_await Checkpoint(
+  const uint64_t before = head_.head().size_blocks;
+  CO_RETURN_IF_ERROR(co_await Checkpoint(
       [size_blocks](Head& head) {
         head.size_blocks = size_blocks;
         return absl::OkStatus();
       },
-      nullptr, size_blocks);
+      nullptr, size_blocks));
+  NoteFreed(before - std::min(before, size_blocks));
+  co_return absl::OkStatus();
 }
 
 Task<absl::StatusOr<DiffPage>> Engine::DiffNow(uint64_t from, uint64_t to, Lba begin,

@@ -204,6 +204,7 @@ void Engine::DeleteSnapshot(uint64_t id, Done done) {
       return absl::OkStatus();
     });
     if (!status.ok()) engine->Fail(status);
+    if (status.ok()) engine->NoteFreed(kManyFreed);
     done(status);
   };
   tasks_.Spawn(run(this, id, std::move(done)));

@@ -137,6 +137,7 @@ class Engine {
 
  private:
   static constexpr uint64_t kNoTruncation = ~uint64_t{0};
+  static constexpr uint64_t kManyFreed = ~uint64_t{0} / 2;  // nobody knows how many
 
   struct Batch;  // an object on its way to the store
   struct Victims;
@@ -191,7 +192,8 @@ class Engine {
   // checkpoint.cc
   Task<void> CheckpointLoop();
   bool CollectNow() const;
-  Task<void> CollectBeside();
+  Task<void> CollectBeside(bool everything);
+  void NoteFreed(uint64_t blocks);
   bool CheckpointDue() const;
   Task<absl::Status> Checkpoint(HeadKeeper::Edit also, const PagePointer* roll_back_to = nullptr,
                                 uint64_t truncate_to = kNoTruncation);
@@ -307,7 +309,10 @@ class Engine {
   absl::flat_hash_map<uint64_t, absl::Duration> left_out_;
   absl::Duration left_out_quiet_until_;
   std::string collect_after_;                     // where the next pass goes on; "": at the start
-  bool collecting_ = false;                       // a pass that the number of objects has begun
+  bool collecting_ = false;                       // a pass that nobody has asked for
+  uint64_t freed_blocks_ = 0;                     // since the last one
+  bool freed_timer_ = false;
+  bool freed_due_ = false;  // a pass for them
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal
 
   EngineStats stats_;

@@ -104,6 +104,10 @@ struct Options {
   // the last one; 0: only on request.
   int collect_every_objects = 64;
   int collect_part = 8;
+  // Another one begins so long after what frees space and stores nothing: a snapshot deleted, a
+  // rollback, a smaller size; discards of an object and of 1/`freed_part` of what was in use.
+  absl::Duration freed_delay = absl::Seconds(30);
+  int freed_part = 64;
   // Of a new volume: a page of the map names 2^this blocks or pages.
   uint8_t fanout_bits = 8;
   // New objects: compressed at this zstd level where that saves something; 0: never.

@@ -328,6 +328,7 @@ void Engine::Apply(const Batch& batch) {
   const ObjectHeader& header = batch.header;
   AddToDelta(stream_.id, header);
   for (const LogOp& extent : header.extents) {
+    if (extent.kind == OpKind::kZero) NoteFreed(extent.blocks);
     overlay_.EraseIf(extent.lba, extent.blocks, [&header](const LogBlock& place) {
       return place.sequence <= header.last_sequence;
     });

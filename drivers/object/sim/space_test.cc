@@ -63,6 +63,78 @@ TEST_F(SpaceTest, RandomOverwrites_StoreStaysBelowTwiceTheVolume) {
   EXPECT_GT(engine().stats().blocks_moved, 0u);
 }
 
+// Nobody writes any more.
+class FreedSpaceTest : public SpaceTest {
+ protected:
+  void SetUp() override {
+    Open(Small());
+    Write(kBlocks, [this] { return at_++ % kBlocks; });
+  }
+  uint64_t TakeSnapshot() {
+    uint64_t id = 0;
+    bool done = false;
+    engine().CreateSnapshot("s", [&](absl::StatusOr<uint64_t> result) {
+      done = true;
+      if (result.ok()) id = *result;
+    });
+    RunUntil([&] { return done; });
+    EXPECT_NE(id, 0u);
+    return id;
+  }
+  void ExpectOk(const std::function<void(Engine::Done)>& start) {
+    const absl::Status status = Wait(start);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  void ExpectStoredInTheEnd(uint64_t blocks) {
+    EXPECT_GE(store_.StoredBytes(), kBlocks * kBlockBytes);
+    while (scheduler_.RunOne()) {
+    }
+    EXPECT_LE(store_.StoredBytes(), blocks * kBlockBytes);
+  }
+  Lba at_ = 0;
+};
+
+TEST_F(FreedSpaceTest, Discards) {
+  ExpectOk([&](auto done) {
+    engine().Submit({RequestKind::kZero, false, 0, kBlocks, nullptr, std::move(done)});
+  });
+  ExpectStoredInTheEnd(kBlocks / 8);
+}
+
+TEST_F(FreedSpaceTest, DiscardsOfLessThanAnObject_AreLeft) {
+  ExpectOk([&](auto done) {
+    engine().Submit({RequestKind::kZero, false, 0, kObjectBlocks / 2, nullptr, std::move(done)});
+  });
+  const uint64_t lists = engine().stats().store.lists;
+  ExpectStoredInTheEnd(2 * kBlocks);
+  EXPECT_EQ(engine().stats().store.lists, lists);
+}
+
+TEST_F(FreedSpaceTest, DeletedSnapshot) {
+  const uint64_t id = TakeSnapshot();
+  Write(kBlocks, [this] { return at_++ % kBlocks; });
+  while (scheduler_.RunOne()) {
+  }
+  EXPECT_GE(store_.StoredBytes(), 2 * kBlocks * kBlockBytes);
+  ExpectOk([&](auto done) { engine().DeleteSnapshot(id, std::move(done)); });
+  ExpectStoredInTheEnd(kBlocks * 3 / 2);
+}
+
+TEST_F(FreedSpaceTest, Rollback) {
+  ExpectOk([&](auto done) {
+    engine().Submit({RequestKind::kZero, false, 0, kBlocks, nullptr, std::move(done)});
+  });
+  const uint64_t id = TakeSnapshot();
+  Write(kBlocks, [this] { return at_++ % kBlocks; });
+  ExpectOk([&](auto done) { engine().RollBack(id, std::move(done)); });
+  ExpectStoredInTheEnd(kBlocks / 8);
+}
+
+TEST_F(FreedSpaceTest, SmallerVolume) {
+  ExpectOk([&](auto done) { engine().Resize(1, std::move(done)); });
+  ExpectStoredInTheEnd(kBlocks / 8);
+}
+
 class DamagedSpaceTest : public SpaceTest {
  protected:
   // All of the volume, then all but the first object's first block again and again, with what lies

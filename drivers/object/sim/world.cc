@@ -76,6 +76,8 @@ World::World(std::shared_ptr<Shared> shared, SimStore* store, Sabotage sabotage,
       static_cast<int64_t>(random_.Between(0, random_.Chance(0.5) ? 5000 : 500'000)));
   options_.collect_every_objects =
       random_.Chance(0.5) ? 0 : static_cast<int>(random_.Between(4, 30));
+  options_.freed_delay = absl::Milliseconds(
+      static_cast<int64_t>(random_.Chance(0.5) ? random_.Between(1, 5000) : 30'000));
   options_.collect_below = random_.Below(10) / 10.0;
   options_.collect_until = random_.Chance(0.5) ? 1 : random_.Below(10) / 10.0;
   if (random_.Chance(0.5)) options_.collect_bytes = random_.Between(1, 40) * kBlockBytes;
