@@ -9,6 +9,7 @@ namespace diskd::object {
 void Coverage::Add(const Coverage& other) {
   for (size_t i = 0; i < std::size(ends); ++i) ends[i] += other.ends[i];
   writes += other.writes;
+  killed_openings += other.killed_openings;
   kept_records += other.kept_records;
   checkpoints += other.checkpoints;
   retries += other.retries;

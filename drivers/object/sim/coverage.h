@@ -10,6 +10,7 @@ namespace diskd::object {
 struct Coverage {
   uint64_t ends[5] = {};  // by World::End
   uint64_t writes = 0;
+  uint64_t killed_openings = 0;
   uint64_t kept_records = 0;  // of logs, that the disk did not have
   uint64_t checkpoints = 0;
   uint64_t retries = 0;

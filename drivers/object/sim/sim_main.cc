@@ -142,11 +142,12 @@ int main(int argc, char** argv) {
   const Coverage& covered = plain.coverage;
   printf(
       "covered: %lu writes, %lu kills, %lu power cuts, %lu lost logs, %lu takeovers, %lu closes, "
+      "%lu openings killed, "
       "%lu checkpoints, %lu snapshots, %lu rollbacks, %lu objects deleted, %lu blocks moved, "
       "%lu store retries\n",
       covered.writes, covered.ends[0], covered.ends[1], covered.ends[2], covered.ends[3],
-      covered.ends[4], covered.checkpoints, covered.snapshots, covered.rollbacks,
-      covered.deleted_objects, covered.moved_blocks, covered.retries);
+      covered.ends[4], covered.killed_openings, covered.checkpoints, covered.snapshots,
+      covered.rollbacks, covered.deleted_objects, covered.moved_blocks, covered.retries);
   printf(
       "covered: %lu clones, %lu copies, %lu volumes deleted, %lu of them with clones, %lu of this "
       "broken off, %lu ids used again\n",

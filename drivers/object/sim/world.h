@@ -99,6 +99,8 @@ class World {
   };
   std::shared_ptr<SimDisk> NewDisk();
   std::shared_ptr<SimDisk> ChooseCache();
+  uint64_t OpenInVain(const std::shared_ptr<SimDisk>& disk, const std::shared_ptr<SimDisk>& cache,
+                      uint64_t at_least);
   std::unique_ptr<Opening> StartOpening(std::shared_ptr<SimDisk> disk,
                                         std::shared_ptr<SimDisk> cache);
   // The number of the write that the opened volume ends with has to be in [at_least, issued].

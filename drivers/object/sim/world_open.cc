@@ -42,6 +42,25 @@ std::unique_ptr<World::Opening> World::StartOpening(std::shared_ptr<SimDisk> dis
   return opening;
 }
 
+// A process that ends before it has opened the volume: at any point of that. What must be there for
+// the next one.
+uint64_t World::OpenInVain(const std::shared_ptr<SimDisk>& disk,
+                           const std::shared_ptr<SimDisk>& cache, uint64_t at_least) {
+  const auto opening = StartOpening(disk, cache);
+  uint64_t events = random_.Below(random_.Chance(0.5) ? 60 : 600);
+  RunUntil([&] { return opening->done() || events-- == 0; }, "an opening that is killed");
+  if (!opening->done()) ++coverage_.killed_openings;
+  opening->node.reset();
+  if (random_.Chance(0.5)) {
+    disk->PowerCut();
+    if (cache != nullptr) cache->PowerCut();
+    at_least = std::min(at_least, std::max(flushed_, uploaded_));
+  }
+  RunUntil([&] { return disk->idle() && (cache == nullptr || cache->idle()); },
+           "the disks of a dead process");
+  return at_least;
+}
+
 void World::OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char* why) {
   RunUntil([&] { return disk->idle(); }, "the disk of a dead process");
   // They would delete snapshots that the new owner has been seen to have.
@@ -50,7 +69,9 @@ void World::OpenOn(std::shared_ptr<SimDisk> disk, uint64_t at_least, const char*
   if (!taking_over_) ForgetRequests();
   if (taking_over_ && leased()) DisturbOwner();
   std::vector<std::unique_ptr<Opening>> openings;
-  openings.push_back(StartOpening(disk, ChooseCache()));
+  const std::shared_ptr<SimDisk> cache = ChooseCache();
+  while (!leased() && ok() && random_.Chance(0.15)) at_least = OpenInVain(disk, cache, at_least);
+  openings.push_back(StartOpening(disk, cache));
   if (leased()) AddRivals(openings);
   RunUntil(
       [&] {
