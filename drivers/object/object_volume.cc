@@ -266,6 +266,18 @@ absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config) {
   return volume;
 }
 
+namespace {
+
+// A store may be there by several ways, and one of them ignore conditions.
+absl::Status CheckConditions(Store& store, const ObjectVolume& volume) {
+  const bool relied_on = volume.options.fencing == Fencing::kCas;
+  if (!relied_on || !absl::StartsWith(volume.store.url, "s3:")) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ProbeReport report, ProbeConditionalPut(store, volume.id.Hex()));
+  return report.FencingByCas();
+}
+
+}  // namespace
+
 absl::Status CheckFencing(Store& store, const ObjectVolume& volume) {
   const bool lease = volume.options.fencing == Fencing::kLease;
   const std::string of_other = lease ? HeadName(volume.id) : ClaimName(volume.id);
@@ -276,9 +288,7 @@ absl::Status CheckFencing(Store& store, const ObjectVolume& volume) {
                                                  ": give that, or leave out the parameter volume"));
   }
   if (!absl::IsNotFound(other.status())) return other.status();
-  if (lease || !absl::StartsWith(volume.store.url, "s3:")) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ProbeReport report, ProbeConditionalPut(store, volume.id.Hex()));
-  return report.FencingByCas();
+  return CheckConditions(store, volume);
 }
 
 absl::Status MarkAsMade(const sdk::VolumeConfig& config, Store& store, const ObjectVolume& volume,
@@ -306,6 +316,7 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
           absl::StrCat("volume ", volume.id.Hex(), " in the store has ",
                        head.size_blocks * kBlockBytes, " bytes, not ", config.size_bytes));
     }
+    RETURN_IF_ERROR(CheckConditions(*store, volume));
   } else {
     RETURN_IF_ERROR(CheckFencing(*store, volume));
     const bool begun = IsMarked(config);

@@ -100,6 +100,11 @@ void S3Double::Lose(const std::string& key) {
   objects_.erase(key);
 }
 
+void S3Double::Place(const std::string& key, std::string body) {
+  absl::MutexLock lock(&mutex_);
+  objects_[key] = {std::make_shared<const std::string>(std::move(body)), "placed"};
+}
+
 std::optional<std::string> S3Double::Peek(const std::string& key) const {
   absl::MutexLock lock(&mutex_);
   const auto it = objects_.find(key);

@@ -62,6 +62,7 @@ class S3Double {
   void SetCredentials(Credentials credentials);
   // Past the protocol.
   void Lose(const std::string& key);
+  void Place(const std::string& key, std::string body);
   std::optional<std::string> Peek(const std::string& key) const;
   // Requests seen, by method (lists are "LIST"); refused ones too.
   std::map<std::string, int> Counts() const;
