@@ -10,13 +10,20 @@
 
 namespace diskd::diskctl {
 
-// --param NAME=VALUE, which may be repeated; `about` is its help.
+// --param NAME=VALUE, which may be repeated; `about` is its help. And what is said so often that it
+// has an option of its own.
 inline void AddParameterOption(CLI::App& command, std::vector<std::string>& texts,
                                const std::string& about) {
   command.add_option("--param", texts, about)
       ->take_all()
       ->allow_extra_args(false)
       ->type_name("NAME=VALUE");
+  // Behind --param, which replaces what is there.
+  command
+      .add_option_function<std::string>(
+          "--store", [&texts](const std::string& url) { texts.push_back("store=" + url); },
+          "Short for --param store=URL: where the driver object keeps the volume")
+      ->type_name("URL");
 }
 
 }  // namespace diskd::diskctl

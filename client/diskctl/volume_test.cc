@@ -24,6 +24,24 @@ TEST_F(RunTest, VolumeCreate_SendsWhatWasAskedFor) {
   EXPECT_EQ(err_, "");
 }
 
+TEST_F(RunTest, VolumeCreate_StoreIsAParameter) {
+  v1::DriverInfo object;
+  object.set_name("object");
+  for (const char* name : {"store", "log_mib"}) object.add_parameters()->set_name(name);
+  agent_.SetDrivers({object});
+  const std::vector<std::string> create = {"volume", "create", "data",    "--driver",  "object",
+                                           "--size", "1GiB",   "--store", "dir:/srv/a"};
+  std::vector<std::string> args = create;
+  args.insert(args.end(), {"--param", "log_mib=64"});
+  ASSERT_EQ(Run(args), kExitOk) << err_;
+  EXPECT_EQ(agent_.last_create().parameters().at("store"), "dir:/srv/a");
+  EXPECT_EQ(agent_.last_create().parameters().at("log_mib"), "64");
+  args = create;
+  args.insert(args.end(), {"--param", "store=dir:/srv/b"});
+  EXPECT_EQ(Run(args), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("store is given twice"));
+}
+
 TEST_F(RunTest, VolumeCreate_QuietPrintsTheNameAndJsonTheAnswer) {
   const std::vector<std::string> create = {"volume", "create", "a",   "--driver",
                                            "memory", "--size", "1MiB"};
