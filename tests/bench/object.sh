@@ -137,15 +137,14 @@ start_s3backer() { # NAME [options]
 
 # Reads of what is in the store alone, against a client that does nothing but such requests.
 cold_reads() {
-  local device log i
+  local device i
   create cold 1GiB "s3://$BUCKET/cold"
   device=$(attach cold)
   dd if=/dev/urandom of="$device" bs=1M count=$((FILE_MIB / 2)) oflag=direct conv=fsync status=none
   for i in $(seq "$REPEATS"); do
     progress "cold reads, round $i of $REPEATS"
     diskctl detach cold >/dev/null
-    log=$(find "$WORK/state" -name object.log)
-    rm "$log"
+    find "$WORK/state" \( -name object.log -o -name object.cache \) -delete
     device=$(attach cold)
     local before
     before=$(requests GET)

@@ -43,7 +43,7 @@ umount "$WORK/mnt/obj"
 diskctl detach obj >/dev/null
 log=$(find "$WORK/state" -name object.log)
 [ -n "$log" ] || fail "no write log in the state directory"
-rm "$log"
+rm "$log" "$(dirname "$log")/object.cache"
 device=$(attach obj)
 e2fsck -fn "$device" >"$WORK/fsck.log" 2>&1 || fail "e2fsck: $(cat "$WORK/fsck.log")"
 mount "$device" "$WORK/mnt/obj"
@@ -55,10 +55,6 @@ BLOCKS=400
 UPLOADED=150 # written before UPLOAD_S passed
 UPLOAD_S=9   # the upload's delay is 5 s
 cat >"$WORK/writer.py" <<'EOF'
-import os, sys
-fd = os.open(sys.argv[1], os.O_WRONLY | os.O_DSYNC)
-for block in range(int(sys.argv[2]), int(sys.argv[3])):
-    os.pwrite(fd, (b"%08d" % block) * 512, block * 4096)
 import os, sys
 fd = os.open(sys.argv[1], os.O_WRONLY | os.O_DSYNC)
 for block in range(int(sys.argv[2]), int(sys.argv[3])):
@@ -101,6 +97,15 @@ mv "$log.away" "$log"
 wait_for 20 has_driver || fail "it does not go on with the log that is back"
 wait $reader
 [ "$(cat "$WORK/read")" = 1 ] || fail "block 0 is not what was written"
+
+step "what is discarded leaves the store, though nobody writes any more"
+stored_mib() { du -sm "$WORK/store/objects" | cut -f1; }
+dd if=/dev/urandom of="$device" bs=1M count=64 oflag=direct conv=fsync status=none
+filled() { [ "$(stored_mib)" -ge 64 ]; }
+wait_for 60 filled || fail "not uploaded: $(stored_mib) MiB"
+blkdiscard -f "$device"
+emptied() { [ "$(stored_mib)" -lt 8 ]; }
+wait_for 90 emptied || fail "$(stored_mib) MiB are left in the store"
 
 step "delete empties the store"
 diskctl detach obj >/dev/null

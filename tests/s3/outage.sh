@@ -37,7 +37,7 @@ before=$(sha256sum <"$device")
 
 step "the store alone has it"
 diskctl detach disk >/dev/null
-rm "$(find "$WORK/state" -name object.log)"
+find "$WORK/state" \( -name object.log -o -name object.cache \) -delete
 device=$(attach disk)
 [ "$(sha256sum <"$device")" = "$before" ] || fail "the store has something else"
 diskctl detach disk >/dev/null
