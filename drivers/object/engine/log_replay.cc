@@ -16,8 +16,8 @@ constexpr uint64_t kWindowBlocks = 256;
 
 }  // namespace
 
-// Reads the ring ahead in large pieces. A block that can't be read counts as zeros, which no
-// checksum takes.
+// Reads the ring ahead in large pieces. A block that the disk has lost counts as zeros, which no
+// checksum takes; so does what it can't give now, and problem() says that.
 class WriteLog::Window {
  public:
   explicit Window(WriteLog* log) : log_(log), buffer_(kWindowBlocks) {}
@@ -32,6 +32,8 @@ class WriteLog::Window {
     co_return buffer_.block(position - first_);
   }
 
+  const absl::Status& problem() const { return problem_; }
+
  private:
   Task<void> Fill(uint64_t position, uint64_t blocks) {
     std::byte* into = buffer_.block(position - first_);
@@ -39,8 +41,9 @@ class WriteLog::Window {
     log_->device_->Read(log_->ByteOffset(position), {into, blocks * kBlockBytes}, done.Callback());
     const absl::Status status = co_await done;
     if (status.ok()) co_return;
-    if (blocks == 1) {
-      memset(into, 0, kBlockBytes);
+    if (!absl::IsDataLoss(status)) problem_.Update(status);
+    if (blocks == 1 || !problem_.ok()) {
+      memset(into, 0, blocks * kBlockBytes);
       co_return;
     }
     for (uint64_t i = 0; i < blocks; ++i) co_await Fill(position + i, 1);
@@ -50,6 +53,7 @@ class WriteLog::Window {
   AlignedBuffer buffer_;
   uint64_t first_ = 0;
   uint64_t count_ = 0;
+  absl::Status problem_;
 };
 
 // What looks like a record in the memory that the last process has left.
@@ -206,17 +210,21 @@ Task<absl::Status> WriteLog::WriteKept(const Kept& kept) {
   co_return absl::OkStatus();
 }
 
-// Whether one of the blocks where the record after the missing one could be says that the missing
-// one was flushed.
+// Whether a record behind the missing one says that the missing one was flushed. Of each that is
+// there the next one is looked for where it could be.
 Task<bool> WriteLog::DamageFollows(Window& window, uint64_t position) {
-  const uint64_t end =
-      std::min(position + kMaxOpBlocks + 2, position - position % ring_blocks_ + ring_blocks_);
-  for (; position < end; ++position) {
+  const uint64_t ring_end = position - position % ring_blocks_ + ring_blocks_;
+  const auto reach = [ring_end](uint64_t from) {
+    return std::min(from + kMaxOpBlocks + 2, ring_end);
+  };
+  for (uint64_t end = reach(position); position < end;) {
     const std::byte* block = co_await window.Block(position);
     const absl::StatusOr<LogRecordHeader> header = ParseLogRecordHeader(BlockView(block), nullptr);
-    if (header.ok() && header->log_id == superblock_.log_id && header->durable_lsn >= next_lsn_) {
-      co_return true;
-    }
+    const bool later =
+        header.ok() && header->log_id == superblock_.log_id && header->lsn > next_lsn_;
+    if (later && header->durable_lsn >= next_lsn_) co_return true;
+    position += later ? 1 + header->block_crcs.size() : 1;
+    if (later) end = reach(position);
   }
   co_return false;
 }
@@ -242,9 +250,13 @@ Task<absl::Status> WriteLog::Replay(LogSuperblock superblock,
     ops_ += record->ops.size();
     records_.push_back(std::move(*record));
   }
+  CO_RETURN_IF_ERROR(window.problem());
+  CO_RETURN_IF_ERROR(wrapped.problem());
   CO_RETURN_IF_ERROR(co_await WriteKept(kept));
   bool damage = co_await DamageFollows(window, head_);
   if (!damage) damage = co_await DamageFollows(wrapped, PlaceFor(head_, ring_blocks_));
+  CO_RETURN_IF_ERROR(window.problem());
+  CO_RETURN_IF_ERROR(wrapped.problem());
   if (damage) {
     co_return absl::DataLossError(
         absl::StrCat("record ", next_lsn_,

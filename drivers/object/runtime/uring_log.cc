@@ -16,7 +16,11 @@ bool Again(int result) { return result == -EINTR || result == -EAGAIN; }
 absl::Status UringLog::Problem(const char* call, int result) const {
   const std::string message =
       absl::StrCat(what_, ": ", call, ": ", result < 0 ? strerror(-result) : "transfer cut short");
-  return result == -EIO ? absl::DataLossError(message) : absl::InternalError(message);
+  // As the block layer says of a bad medium or checksum, of what the disk itself refuses, and as
+  // others do. What the way to the disk is at fault for has other numbers.
+  const bool unreadable =
+      result == -EIO || result == -ENODATA || result == -EILSEQ || result == -EREMOTEIO;
+  return unreadable ? absl::DataLossError(message) : absl::InternalError(message);
 }
 
 void UringLog::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {

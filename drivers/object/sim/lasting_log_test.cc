@@ -29,12 +29,21 @@ class LastingLogTest : public OneVolume {
     OpenAgain();
   }
   // After the end of the process, if there is one.
-  void OpenAgain() {
+  absl::Status TryToOpenAgain() {
     node_.reset();
     RunUntil([this] { return disk_->idle(); });
     node_ = std::make_unique<Node>(&scheduler_, &store_, disk_, nullptr, volume_, options_);
-    const absl::Status opened = Wait([&](auto done) { engine().Open(done); });
+    return Wait([&](auto done) { engine().Open(done); });
+  }
+  void OpenAgain() {
+    const absl::Status opened = TryToOpenAgain();
     ASSERT_TRUE(opened.ok()) << opened;
+  }
+  // As after a power cut that has taken nothing from the disk.
+  void ForgetMemory() {
+    node_.reset();
+    RunUntil([this] { return disk_->idle(); });
+    memset(disk_->memory().data(), 0, disk_->memory().size());
   }
   // True: it was answered inside the call.
   bool Write(Lba lba, int value) {
@@ -270,6 +279,34 @@ TEST_F(LastingLogTest, FlushedRecordThatTheDiskHasLost_IsTakenFromMemory) {
   EXPECT_EQ(engine().stats().kept_log_records, 1u);
   EXPECT_EQ(Read(0), 1);
   EXPECT_EQ(Read(1), 2);
+}
+
+// An error that passes is not the log's end.
+TEST_F(LastingLogTest, DiskThatCantBeReadNow_IsAnError_AndLosesNothing) {
+  for (int i = 0; i < 5; ++i) Write(static_cast<Lba>(i), i + 1);
+  Flush();
+  ForgetMemory();
+  disk_->FailReadsFrom(kLogRingStart + 4 * kBlockBytes);
+  const absl::Status opened = TryToOpenAgain();
+  EXPECT_TRUE(absl::IsInternal(opened)) << opened;
+  ForgetMemory();
+  disk_->FailReadsFrom(~uint64_t{0});
+  OpenAgain();
+  EXPECT_EQ(engine().stats().last_sequence, 5u);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Read(static_cast<Lba>(i)), i + 1);
+}
+
+// Only the last of many records knows of the flush.
+TEST_F(LastingLogTest, FlushedRecordThatIsLost_IsToldByOneFarBehindIt) {
+  constexpr int kRecords = 400;
+  for (int i = 0; i < kRecords; ++i) Write(static_cast<Lba>(i) % kBlocks, i);
+  Flush();
+  Write(kAnyBlock, 1);
+  Flush();
+  ForgetMemory();
+  disk_->LoseSector(kLogRingStart);
+  const absl::Status opened = TryToOpenAgain();
+  EXPECT_TRUE(absl::IsDataLoss(opened)) << opened;
 }
 
 }  // namespace

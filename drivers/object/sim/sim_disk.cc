@@ -23,6 +23,9 @@ void SimDisk::Read(uint64_t offset, absl::Span<std::byte> into, Done done) {
   scheduler_->After(scheduler_->Micros(20, 200),
                     [=, this, power = std::weak_ptr<const bool>(power_)] {
                       if (power.expired()) return;
+                      if (offset + into.size() > unread_from_) {
+                        return done(absl::InternalError("the way to the disk is lost"));
+                      }
                       const auto bad = unreadable_.lower_bound(offset / kSector);
                       if (bad != unreadable_.end() && *bad < (offset + into.size()) / kSector) {
                         return done(absl::DataLossError("unreadable sector"));

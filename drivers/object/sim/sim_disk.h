@@ -38,6 +38,8 @@ class SimDisk final : public LogDevice {
   void PowerCut();
   // From now on, or not any more.
   void FailWrites(bool fail) { failing_ = fail; }
+  // What lies there or behind it can't be read, as if the way to the disk was lost; ~0: all can.
+  void FailReadsFrom(uint64_t offset) { unread_from_ = offset; }
   // Until it is written again.
   void LoseSector(uint64_t offset) { unreadable_.insert(offset / 512); }
   // One bit, in what was written.
@@ -63,6 +65,7 @@ class SimDisk final : public LogDevice {
   std::deque<Pending> unflushed_;  // done, in the order of completion
   AlignedBuffer memory_;
   bool failing_ = false;
+  uint64_t unread_from_ = ~uint64_t{0};
   uint64_t next_id_ = 0;
   uint64_t reads_ = 0;
   // Another one after a power cut: events from before it are void, as are those of a lost disk.
