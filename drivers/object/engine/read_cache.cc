@@ -147,8 +147,9 @@ void ReadCache::Seal() {
   work_.Notify();
 }
 
+// What comes before the index is there is left out.
 Task<void> ReadCache::WaitForRoom() {
-  while (enabled() && !open_.has_value()) co_await room_.Wait();
+  while (enabled() && loaded_ && !open_.has_value()) co_await room_.Wait();
 }
 
 Task<void> ReadCache::Finish() {
