@@ -140,7 +140,8 @@ class Driver {
   // An error: every request fails from now on, and what the user can do; shown as the state of the
   // disk. Any thread, asked every few seconds, must not block for long.
   virtual absl::Status health() { return absl::OkStatus(); }
-  // Asked every few seconds, on the control thread; must not block. For `diskctl ls`.
+  // Asked every few seconds, on the control thread; must not block. For `diskctl ls`. While there
+  // is some the disk goes to no other process.
   virtual std::optional<Trouble> trouble() { return std::nullopt; }
 
   // What it can do while it serves, beside I/O; nullptr: nothing. Lives as long as the driver.

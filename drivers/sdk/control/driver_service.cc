@@ -254,6 +254,10 @@ absl::Status DriverService::HandOver(std::vector<Fd> fds) {
   if (threads_ == nullptr || !threads_->running() || fds.empty()) {
     return absl::FailedPreconditionError("nothing is served that could be handed over");
   }
+  // What waits for its store is never answered, and the threads would not stop before.
+  if (const std::optional<Trouble> trouble = driver_->trouble(); trouble.has_value()) {
+    return absl::UnavailableError(absl::StrCat("not while I/O may wait: ", trouble->reason));
+  }
   const Fd socket = std::move(fds[0]);
   fds.erase(fds.begin());
   StopThreads();

@@ -29,6 +29,7 @@ struct World {
   int opened = 0;
   bool refuse_take_over = false;
   bool standby = false;
+  bool trouble = false;
 };
 World* world = nullptr;
 
@@ -54,6 +55,10 @@ class LockedDriver final : public SyncDriver {
     EXPECT_EQ(world->holder, this);
     ++world->answered[index_];
     return 0;
+  }
+  std::optional<Trouble> trouble() override {
+    if (!world->trouble) return std::nullopt;
+    return Trouble{absl::Now(), "its store is away"};
   }
   absl::Status LetGo() override {
     EXPECT_EQ(world->holder, this);
@@ -228,6 +233,20 @@ TEST_F(HandOverTest, SuccessorThatDies_LeavesTheFirstServingAllIsSentAgain) {
   int resends = 0;
   Flush(&resends);
   EXPECT_EQ(resends, 1);
+}
+
+TEST_F(HandOverTest, InTrouble_IsRefusedWithoutStoppingAnything) {
+  PrepareSecond();
+  world_.trouble = true;
+  const Driver* const holder = world_.holder;
+  auto [for_first, for_second] = SocketPair();
+  const Response handed = Call(first_, HandOverRequest(), List(std::move(for_first)));
+  EXPECT_EQ(handed.code(), static_cast<int>(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(handed.message(), "not while I/O may wait: its store is away");
+  EXPECT_EQ(world_.holder, holder);
+  EXPECT_TRUE(Serving(first_));
+  Flush();
+  EXPECT_EQ(world_.answered[0], 2);
 }
 
 TEST_F(HandOverTest, FirstThatDies_SuccessorDoesNotServe) {
