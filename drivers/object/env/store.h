@@ -3,9 +3,9 @@
 // A store of named objects, as the engine sees it: a directory (`dir:`), an S3-compatible service
 // (`s3:`), or the simulated one of the tests.
 //
-// One call is one attempt. Retries, their back-off and their budget are the engine's, because only
-// it knows what an ambiguous outcome means; an implementation repeats nothing by itself except to
-// renew credentials once.
+// One call is one attempt. Retries and their back-off are the engine's, because only it knows what
+// an ambiguous outcome means; an implementation repeats nothing by itself except to renew
+// credentials once.
 //
 // Threads: a call may come from any thread. `done` runs exactly once, on any thread, never inside
 // the call that started it. It must return soon; it may start other calls. An implementation bounds
