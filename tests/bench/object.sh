@@ -217,10 +217,6 @@ scatter() { # DEVICE MIB
   fio --name=s --filename="$1" --ioengine=io_uring --direct=1 --bs=4k --rw=randwrite --iodepth=32 \
     --io_size="$2m" --norandommap --random_generator=tausworthe64 --end_fsync=1 --output=/dev/null
 }
-uploaded() { # VOLUME
-  diskctl -o json volume stats "$1" |
-    json 'next(s["value"] for s in d["statistics"] if s["name"] == "writes_not_uploaded") == 0' | grep -q True
-}
 # The sizes in turns, each with as much in its log, and each of them first as often as the others.
 recovery() {
   local sizes=(1GiB 64GiB 16TiB) size i k

@@ -64,6 +64,12 @@ attachment_state() {
   diskctl -o json volume get "$1" | json 'd["volume"]["attachment"]["state"]'
 }
 
+statistic() { # VOLUME NAME
+  diskctl -o json volume stats "$1" |
+    json "next(int(s['value']) for s in d['statistics'] if s['name'] == '$2')"
+}
+uploaded() { [ "$(statistic "$1" writes_not_uploaded)" = 0 ]; } # VOLUME
+
 attach() { # VOLUME [options]: prints the device
   diskctl --quiet attach "$@" --transport "$TRANSPORT"
 }

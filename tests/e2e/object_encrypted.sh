@@ -19,10 +19,6 @@ diskctl volume create bysecret "${size[@]}" --param compression=zstd --param enc
 refused 2 "takes no secret" diskctl volume create typo "${size[@]}" --secret "encrypton_key=$WORK/key"
 refused 5 "key is not here" diskctl volume create nokey "${size[@]}" --param encryption=aes-256-gcm
 
-uploaded() { # VOLUME
-  diskctl -o json volume stats "$1" |
-    json 'next(s["value"] for s in d["statistics"] if s["name"] == "writes_not_uploaded") == 0' | grep -q True
-}
 has_driver() { [ "$(driver_pid "$1")" -gt 1 ]; }
 
 for volume in byfile bysecret; do

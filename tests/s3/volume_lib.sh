@@ -30,11 +30,6 @@ create_volume() { # NAME SIZE [options of `volume create`]
 
 has_driver() { [ "$(driver_pid "$1")" -gt 1 ]; } # VOLUME
 state_is() { [ "$(attachment_state "$1")" = "ATTACHMENT_STATE_$2" ]; } # VOLUME STATE
-statistic() { # VOLUME NAME
-  diskctl -o json volume stats "$1" |
-    json "next(int(s['value']) for s in d['statistics'] if s['name'] == '$2')"
-}
-uploaded() { [ "$(statistic "$1" writes_not_uploaded)" = 0 ]; } # VOLUME
 await_driver() { wait_for 30 has_driver "$1" || fail "$1: no driver process within 30 s"; }
 await_uploaded() { # VOLUME
   wait_for "$CATCH_UP_S" uploaded "$1" || fail "not uploaded: $(diskctl volume stats "$1")"
