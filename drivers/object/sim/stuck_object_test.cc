@@ -73,6 +73,19 @@ class StuckObjectTest : public OneVolume {
     Ends([&] { return result->has_value(); });
     return *result;
   }
+  // Its rest is worth copying.
+  void BeginCollectionThatMeetsIt(std::optional<absl::Status>& collected) {
+    ASSERT_TRUE(Wait([&](auto done) {
+                  engine().Submit(
+                      {RequestKind::kZero, false, 0, kObjectBlocks / 2, nullptr, std::move(done)});
+                }).ok());
+    Upload();
+    store_.object_faults[object_] = {absl::UnavailableError("500")};
+    engine().Collect([&collected](absl::Status status) { collected = std::move(status); });
+    ASSERT_TRUE(Ends([this, before = engine().stats().store.retries] {
+      return engine().stats().store.retries > before;
+    }));
+  }
 
   Options options_;
   std::string object_;
@@ -116,19 +129,10 @@ TEST_F(StuckObjectTest, WhileAReadWaitsForIt_CollectionDeletesOthers) {
   EXPECT_FALSE(results_[stuck].has_value());
 }
 
-// Its rest is worth copying; while it is read, nothing of it may keep uploads waiting.
+// While it is read, nothing of it may keep uploads waiting.
 TEST_F(StuckObjectTest, CollectionThatMeetsIt_HoldsUpNoWrite) {
-  ASSERT_TRUE(Wait([&](auto done) {
-                engine().Submit(
-                    {RequestKind::kZero, false, 0, kObjectBlocks / 2, nullptr, std::move(done)});
-              }).ok());
-  Upload();
-  store_.object_faults[object_] = {absl::UnavailableError("500")};
   std::optional<absl::Status> collected;
-  engine().Collect([&collected](absl::Status status) { collected = std::move(status); });
-  ASSERT_TRUE(Ends([this, before = engine().stats().store.retries] {
-    return engine().stats().store.retries > before;
-  }));
+  BeginCollectionThatMeetsIt(collected);
   EXPECT_TRUE(WritesEnd(4 * kLogBlocks));
   ASSERT_TRUE(Ends([&] { return collected.has_value(); }));
   EXPECT_TRUE(collected->ok()) << *collected;
@@ -138,17 +142,8 @@ TEST_F(StuckObjectTest, CollectionThatMeetsIt_HoldsUpNoWrite) {
 
 // It must not blame the store for that.
 TEST_F(StuckObjectTest, CollectionThatMeetsIt_SaysWhenTheVolumeIsTakenOver) {
-  ASSERT_TRUE(Wait([&](auto done) {
-                engine().Submit(
-                    {RequestKind::kZero, false, 0, kObjectBlocks / 2, nullptr, std::move(done)});
-              }).ok());
-  Upload();
-  store_.object_faults[object_] = {absl::UnavailableError("500")};
   std::optional<absl::Status> collected;
-  engine().Collect([&collected](absl::Status status) { collected = std::move(status); });
-  ASSERT_TRUE(Ends([this, before = engine().stats().store.retries] {
-    return engine().stats().store.retries > before;
-  }));
+  BeginCollectionThatMeetsIt(collected);
   Node rival(&scheduler_, &store_, std::make_shared<SimDisk>(&scheduler_, kLogBlocks), nullptr,
              volume_, options_);
   ASSERT_TRUE(Wait([&](auto done) { rival.engine().Open(done); }).ok());
