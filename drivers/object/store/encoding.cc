@@ -67,7 +67,9 @@ std::string HexEncode(absl::string_view bytes) { return absl::BytesToHexString(b
 std::string Sha256Hex(absl::Span<const absl::string_view> parts) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
                                                                         &EVP_MD_CTX_free);
-  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
+  // What EVP_sha256() gives is looked up at each use.
+  static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  EVP_DigestInit_ex(context.get(), sha256, nullptr);
   for (const absl::string_view part : parts) {
     EVP_DigestUpdate(context.get(), part.data(), part.size());
   }

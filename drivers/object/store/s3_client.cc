@@ -4,19 +4,25 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "drivers/object/store/s3_answer.h"
-#include "drivers/object/store/sigv4.h"
 
 namespace diskd::object {
 namespace {
 
 constexpr char kUnsignedPayload[] = "UNSIGNED-PAYLOAD";
+constexpr char kEmptySha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+// TLS has its own checksums; without it the server must be able to see a damaged body.
+std::string PayloadSha256(const std::string* body, bool tls) {
+  if (body == nullptr) return kEmptySha256;
+  return tls ? kUnsignedPayload : Sha256Hex({*body});
+}
 
 }  // namespace
 
 S3Client::S3Client(const S3Options& options, S3Endpoint endpoint, const std::string& ca_pem,
                    std::unique_ptr<CredentialSource> credentials)
     : endpoint_(std::move(endpoint)),
-      region_(options.region),
+      signer_(options.region),
       credentials_(std::move(credentials)) {
   const auto lane = [&options, &ca_pem](std::string name, int in_flight, int slow_max = 0) {
     return std::make_unique<HttpClient>(
@@ -50,11 +56,7 @@ absl::StatusOr<HttpRequest> S3Client::Sign(const S3Request& request, Credentials
                                                 PercentEncode(request.key, /*keep_slash=*/true)),
                            .query = CanonicalQuery(request.query),
                            .headers = request.headers};
-  // TLS has its own checksums; without it the server must be able to see a damaged body.
-  to_sign.payload_sha256 =
-      endpoint_.tls && request.body != nullptr
-          ? kUnsignedPayload
-          : Sha256Hex({request.body == nullptr ? absl::string_view() : *request.body});
+  to_sign.payload_sha256 = PayloadSha256(request.body.get(), endpoint_.tls);
   to_sign.headers.emplace_back("host", endpoint_.host);
   to_sign.headers.emplace_back("x-amz-content-sha256", to_sign.payload_sha256);
   to_sign.headers.emplace_back("x-amz-date", AmzDate(now));
@@ -67,7 +69,7 @@ absl::StatusOr<HttpRequest> S3Client::Sign(const S3Request& request, Credentials
                          to_sign.query.empty() ? "" : "?", to_sign.query);
   out.body = request.body;
   out.answer_bytes_max = request.answer_bytes_max;
-  const std::string authorization = Authorization(to_sign, *used, region_, now);
+  const std::string authorization = signer_.Authorization(to_sign, *used, now);
   out.headers = std::move(to_sign.headers);
   out.headers.emplace_back("authorization", authorization);
   return out;

@@ -21,6 +21,7 @@
 #include "drivers/object/store/http_client.h"
 #include "drivers/object/store/s3_endpoint.h"
 #include "drivers/object/store/s3_options.h"
+#include "drivers/object/store/sigv4.h"
 
 namespace diskd::object {
 
@@ -64,7 +65,7 @@ class S3Client {
   bool Renew(const HttpAnswer& answer, const Credentials& used);
 
   const S3Endpoint endpoint_;
-  const std::string region_;
+  Signer signer_;
   const std::unique_ptr<CredentialSource> credentials_;
   std::atomic<int64_t> clock_skew_seconds_ = 0;
   std::array<std::unique_ptr<HttpClient>, kLanes> lanes_;  // last: their threads use the rest

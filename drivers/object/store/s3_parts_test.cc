@@ -30,14 +30,22 @@ using ::testing::SizeIs;
 // The examples of AWS, "Authenticating Requests: Using the Authorization Header".
 constexpr char kEmptySha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-std::string SignatureOf(RequestToSign request) {
-  const absl::Time time = absl::FromCivil(absl::CivilSecond(2013, 5, 24), absl::UTCTimeZone());
+const absl::Time kExamplesTime =
+    absl::FromCivil(absl::CivilSecond(2013, 5, 24), absl::UTCTimeZone());
+const Credentials kExamplesKeys = {"AKIAIOSFODNN7EXAMPLE",
+                                   "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""};
+
+std::string SignatureOf(RequestToSign request, Signer* signer, absl::Time time = kExamplesTime,
+                        const Credentials& keys = kExamplesKeys) {
   request.headers.emplace_back("host", "examplebucket.s3.amazonaws.com");
   request.headers.emplace_back("x-amz-date", AmzDate(time));
   request.headers.emplace_back("x-amz-content-sha256", request.payload_sha256);
-  return Authorization(request,
-                       {"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""},
-                       "us-east-1", time);
+  return signer->Authorization(request, keys, time);
+}
+
+std::string SignatureOf(RequestToSign request) {
+  Signer signer("us-east-1");
+  return SignatureOf(std::move(request), &signer);
 }
 
 TEST(SigV4, PublishedExamples_GiveThePublishedSignatures) {
@@ -56,6 +64,21 @@ TEST(SigV4, PublishedExamples_GiveThePublishedSignatures) {
       SignatureOf(
           {"GET", "/", CanonicalQuery({{"prefix", "J"}, {"max-keys", "2"}}), {}, kEmptySha256}),
       EndsWith("34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"));
+}
+
+TEST(SigV4, DayOrKeyThatChanges_ChangesTheSignature) {
+  const RequestToSign request = {"GET", "/", "", {}, kEmptySha256};
+  const absl::Time next_day = kExamplesTime + absl::Hours(24);
+  const Credentials other = {kExamplesKeys.access_key, "another secret", ""};
+  Signer signer("us-east-1");
+  const std::string first = SignatureOf(request, &signer);
+  for (const absl::Time day : {kExamplesTime, next_day}) {
+    for (const Credentials& keys : {kExamplesKeys, other}) {
+      Signer fresh("us-east-1");
+      EXPECT_EQ(SignatureOf(request, &signer, day, keys), SignatureOf(request, &fresh, day, keys));
+    }
+  }
+  EXPECT_EQ(SignatureOf(request, &signer), first);
 }
 
 TEST(Encoding, EveryByte_SurvivesAndIsCanonical) {

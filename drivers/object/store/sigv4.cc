@@ -27,8 +27,8 @@ std::string AmzDate(absl::Time time) {
   return absl::FormatTime("%Y%m%dT%H%M%SZ", time, absl::UTCTimeZone());
 }
 
-std::string Authorization(const RequestToSign& request, const Credentials& credentials,
-                          absl::string_view region, absl::Time time) {
+std::string Signer::Authorization(const RequestToSign& request, const Credentials& credentials,
+                                  absl::Time time) {
   auto headers = request.headers;
   std::sort(headers.begin(), headers.end());
   std::string canonical_headers;
@@ -43,16 +43,26 @@ std::string Authorization(const RequestToSign& request, const Credentials& crede
 
   const std::string date = AmzDate(time);
   const std::string day = date.substr(0, 8);
-  const std::string scope = absl::StrCat(day, "/", region, "/s3/aws4_request");
+  const std::string scope = absl::StrCat(day, "/", region_, "/s3/aws4_request");
   const std::string to_sign =
       absl::StrCat("AWS4-HMAC-SHA256\n", date, "\n", scope, "\n", Sha256Hex({canonical}));
-  std::string key = absl::StrCat("AWS4", credentials.secret_key);
-  for (const absl::string_view step : {absl::string_view(day), region, absl::string_view("s3"),
-                                       absl::string_view("aws4_request")}) {
-    key = Hmac(key, step);
-  }
+  const std::string key = KeyOf(credentials.secret_key, day);
   return absl::StrCat("AWS4-HMAC-SHA256 Credential=", credentials.access_key, "/", scope,
                       ",SignedHeaders=", names, ",Signature=", HexEncode(Hmac(key, to_sign)));
+}
+
+std::string Signer::KeyOf(absl::string_view secret_key, absl::string_view day) {
+  const absl::MutexLock lock(&mutex_);
+  if (day_ != day || secret_key_ != secret_key) {
+    key_ = absl::StrCat("AWS4", secret_key);
+    for (const absl::string_view step : {day, absl::string_view(region_), absl::string_view("s3"),
+                                         absl::string_view("aws4_request")}) {
+      key_ = Hmac(key_, step);
+    }
+    secret_key_ = std::string(secret_key);
+    day_ = std::string(day);
+  }
+  return key_;
 }
 
 }  // namespace diskd::object

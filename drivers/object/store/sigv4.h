@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AWS Signature Version 4 of one request, in its Authorization header form. Pure functions.
+// AWS Signature Version 4 of requests, in its Authorization header form.
 #ifndef DISKD_DRIVERS_OBJECT_STORE_SIGV4_H_
 #define DISKD_DRIVERS_OBJECT_STORE_SIGV4_H_
 
@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "drivers/object/store/credentials.h"
 
@@ -27,9 +29,25 @@ struct RequestToSign {
 // "20130524T000000Z", the value of x-amz-date.
 std::string AmzDate(absl::Time time);
 
-// The value of the Authorization header.
-std::string Authorization(const RequestToSign& request, const Credentials& credentials,
-                          absl::string_view region, absl::Time time);
+// Thread-safe.
+class Signer {
+ public:
+  explicit Signer(std::string region) : region_(std::move(region)) {}
+
+  // The value of the Authorization header.
+  std::string Authorization(const RequestToSign& request, const Credentials& credentials,
+                            absl::Time time);
+
+ private:
+  // The key of a day is derived in four steps, most of what a signature costs: the last is kept.
+  std::string KeyOf(absl::string_view secret_key, absl::string_view day);
+
+  const std::string region_;
+  absl::Mutex mutex_;
+  std::string secret_key_ ABSL_GUARDED_BY(mutex_);
+  std::string day_ ABSL_GUARDED_BY(mutex_);
+  std::string key_ ABSL_GUARDED_BY(mutex_);  // of these
+};
 
 }  // namespace diskd::object
 
