@@ -1,32 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/object/store/http_client.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <signal.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "absl/strings/str_cat.h"
+#include "drivers/object/store/http_sockets.h"
 #include "drivers/object/store/http_transfer.h"
 
 namespace diskd::object {
-namespace {
-
-constexpr int kPollMsMax = 60000;
-
-void InitCurlOnce() {
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-}
-
-}  // namespace
 
 HttpClient::HttpClient(HttpClientOptions options)
-    : options_(std::move(options)), multi_((InitCurlOnce(), curl_multi_init())) {
-  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS,
-                    static_cast<long>(options_.in_flight_max + options_.slow_max));
+    : options_(std::move(options)),
+      sockets_(std::make_unique<HttpSockets>(options_.in_flight_max + options_.slow_max)) {
   thread_ = std::thread(&HttpClient::Loop, this);
   pthread_setname_np(thread_.native_handle(),
                      absl::StrCat("store-", options_.name).substr(0, 15).c_str());
@@ -37,17 +25,18 @@ HttpClient::~HttpClient() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
-  curl_multi_wakeup(multi_);
+  sockets_->Wake();
   thread_.join();
-  curl_multi_cleanup(multi_);
 }
 
 void HttpClient::Start(Prepare prepare, Done done) {
+  bool first;
   {
     absl::MutexLock lock(&mutex_);
+    first = submitted_.empty();
     submitted_.push_back({std::move(prepare), std::move(done)});
   }
-  curl_multi_wakeup(multi_);
+  if (first) sockets_->Wake();
 }
 
 void HttpClient::Loop() {
@@ -58,11 +47,9 @@ void HttpClient::Loop() {
   pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   while (TakeWaiting()) {
     StartTransfers();
-    int running = 0;
-    curl_multi_perform(multi_, &running);
+    sockets_->Work(Idle(), connecting_ > 0);
     FinishTransfers();
     ExpireTransfers();
-    curl_multi_poll(multi_, nullptr, 0, PollMilliseconds(), nullptr);
   }
   FailAll();
 }
@@ -89,68 +76,73 @@ void HttpClient::StartTransfers() {
       next.done(request.status());
       continue;
     }
-    auto transfer =
-        std::make_unique<HttpTransfer>(*std::move(request), std::move(next.done), options_);
+    auto transfer = std::make_unique<HttpTransfer>(*std::move(request), std::move(next.done),
+                                                   options_, &connecting_);
     CURL* const easy = transfer->easy();
+    expire_at_ = std::min(expire_at_, EarliestEnd(*transfer, options_.clock()));
     transfers_.emplace(easy, std::move(transfer));
-    curl_multi_add_handle(multi_, easy);
+    sockets_->Add(easy);
   }
 }
 
 void HttpClient::FinishTransfers() {
-  int left = 0;
-  while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
-    if (message->msg != CURLMSG_DONE) continue;
-    CURL* const easy = message->easy_handle;
-    const CURLcode code = message->data.result;  // gone after remove_handle
-    const auto node = transfers_.extract(easy);
-    curl_multi_remove_handle(multi_, easy);
-    node.mapped()->Finish(code);
+  while (const std::optional<HttpSockets::Ended> ended = sockets_->Next()) {
+    const auto node = transfers_.extract(ended->easy);
+    sockets_->Remove(ended->easy);
+    node.mapped()->Finish(ended->code);
   }
 }
 
 void HttpClient::ExpireTransfers() {
   const absl::Duration now = options_.clock();
+  if (now < expire_at_) return;
+  expire_at_ = absl::InfiniteDuration();
   for (auto it = transfers_.begin(); it != transfers_.end();) {
     if (it->second->deadline() > now || it->second->StillSending()) {
+      expire_at_ = std::min(expire_at_, EarliestEnd(*it->second, now));
       ++it;
       continue;
     }
     const std::unique_ptr<HttpTransfer> transfer = std::move(it->second);
     it = transfers_.erase(it);
-    curl_multi_remove_handle(multi_, transfer->easy());
+    sockets_->Remove(transfer->easy());
     transfer->Fail(transfer->TimeoutStatus());
   }
 }
 
+absl::Duration HttpClient::EarliestEnd(const HttpTransfer& transfer, absl::Duration now) const {
+  return std::min(transfer.deadline(), now + options_.idle_timeout);
+}
+
 bool HttpClient::HasRoom() const {
+  const auto room = static_cast<size_t>(options_.in_flight_max);
+  if (transfers_.size() < room) return true;
   const absl::Duration now = options_.clock();
   const auto slow = std::count_if(transfers_.begin(), transfers_.end(), [now](const auto& entry) {
     return entry.second->slow_at() <= now;
   });
   const auto beside = static_cast<size_t>(std::min<int64_t>(slow, options_.slow_max));
-  return transfers_.size() - beside < static_cast<size_t>(options_.in_flight_max);
+  return transfers_.size() - beside < room;
 }
 
-int HttpClient::PollMilliseconds() const {
-  // A finished transfer makes room, which nothing wakes us for.
-  if (!waiting_.empty() && HasRoom()) return 0;
-  if (transfers_.empty()) return kPollMsMax;
+absl::Duration HttpClient::Idle() const {
   const absl::Duration now = options_.clock();
-  absl::Duration next = absl::InfiniteDuration();
-  for (const auto& [easy, transfer] : transfers_) {
-    next = std::min(next, transfer->deadline());
+  absl::Duration next = expire_at_;
+  if (!waiting_.empty()) {
+    // A finished transfer makes room, which nothing wakes us for.
+    if (HasRoom()) return absl::ZeroDuration();
     // So does one that becomes slow.
-    if (!waiting_.empty() && transfer->slow_at() > now) next = std::min(next, transfer->slow_at());
+    for (const auto& [easy, transfer] : transfers_) {
+      if (transfer->slow_at() > now) next = std::min(next, transfer->slow_at());
+    }
   }
-  const int64_t wait = absl::ToInt64Milliseconds(next - now) + 1;
-  return static_cast<int>(std::clamp<int64_t>(wait, 0, kPollMsMax));
+  return next - now;
 }
 
 void HttpClient::FailAll() {
   const absl::Status closed = absl::UnavailableError("the store is being closed");
   for (auto& [easy, transfer] : transfers_) {
-    curl_multi_remove_handle(multi_, easy);
+    sockets_->Remove(easy);
     transfer->Fail(closed);
   }
   transfers_.clear();

@@ -65,6 +65,7 @@ struct HttpClientOptions {
   std::shared_ptr<const SendGate> gate;
 };
 
+class HttpSockets;
 class HttpTransfer;
 
 // Thread-safe. The destructor ends every request with UNAVAILABLE and waits for its `done`.
@@ -96,13 +97,16 @@ class HttpClient {
   void StartTransfers();
   void FinishTransfers();
   void ExpireTransfers();
+  // Before it is sent a transfer has longer than after that.
+  absl::Duration EarliestEnd(const HttpTransfer& transfer, absl::Duration now) const;
   // Whether one more may be sent.
   bool HasRoom() const;
-  int PollMilliseconds() const;
+  // Until a time-out, or until another request may be sent.
+  absl::Duration Idle() const;
   void FailAll();
 
   const HttpClientOptions options_;
-  void* const multi_;  // CURLM; used by the thread only, except curl_multi_wakeup
+  const std::unique_ptr<HttpSockets> sockets_;  // the thread's
 
   absl::Mutex mutex_;
   std::deque<Waiting> submitted_ ABSL_GUARDED_BY(mutex_);
@@ -111,6 +115,9 @@ class HttpClient {
   // Of the thread.
   std::deque<Waiting> waiting_;
   std::map<void*, std::unique_ptr<HttpTransfer>> transfers_;  // by CURL easy handle
+  int connecting_ = 0;                                        // of these
+  // No transfer has a deadline before.
+  absl::Duration expire_at_ = absl::InfiniteDuration();
 
   std::thread thread_;  // last: starts when the rest is there
 };

@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <list>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -118,6 +120,56 @@ TEST(HttpClientTest, BodyThatGoesOutSlowly_IsNotCutOff) {
   put.ended.WaitForNotification();
   ASSERT_TRUE(put.answer.ok()) << put.answer.status();
   EXPECT_EQ(put.answer->status, 200);
+}
+
+// Answers nobody: its queue of connections is full, so that the kernel drops who tries.
+class DeadAddress {
+ public:
+  DeadAddress(const char* address, int port)
+      : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<uint16_t>(port));
+    EXPECT_EQ(inet_pton(AF_INET, address, &at.sin_addr), 1);
+    EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&at), sizeof(at)), 0);
+    EXPECT_EQ(listen(listener_.get(), 0), 0);
+    for (int i = 0; i < 4; ++i) {
+      waiting_.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      (void)connect(waiting_.back().get(), reinterpret_cast<sockaddr*>(&at), sizeof(at));
+    }
+  }
+
+ private:
+  const Fd listener_;
+  std::vector<Fd> waiting_;
+};
+
+TEST(HttpClientTest, NameWithAnAddressThatIsDead_IsReachedByAnother) {
+  const auto server = HttpServer::Start([](const ServerRequest&) { return ServerReply(); });
+  ASSERT_TRUE(server.ok()) << server.status();
+  const int port = (*server)->port();
+  const DeadAddress dead("127.0.0.2", port);
+  for (const char* others : {"127.0.0.2", "127.0.0.3,127.0.0.4"}) {  // silent; refusing
+    HttpClientOptions options;
+    options.connect_timeout = absl::Seconds(4);
+    options.resolve = {absl::StrCat("store.test:", port, ":", others, ",127.0.0.1")};
+    HttpClient client(options);
+    std::list<Outcome> gets(3);
+    for (Outcome& get : gets) {
+      client.Start(
+          [port] {
+            HttpRequest request;
+            request.method = "GET";
+            request.url = absl::StrCat("http://store.test:", port, "/");
+            return request;
+          },
+          get.Callback());
+    }
+    for (Outcome& get : gets) {
+      get.ended.WaitForNotification();
+      EXPECT_TRUE(get.answer.ok()) << others << ": " << get.answer.status();
+    }
+  }
 }
 
 TEST(HttpClientTest, TimeOuts_CountByTheClientsClockAlone) {

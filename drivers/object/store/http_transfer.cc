@@ -31,21 +31,29 @@ absl::Duration TimeFor(const HttpRequest& request) {
 }  // namespace
 
 HttpTransfer::HttpTransfer(HttpRequest request, HttpClient::Done done,
-                           const HttpClientOptions& options)
+                           const HttpClientOptions& options, int* connecting)
     : easy_(curl_easy_init()),
       request_(std::move(request)),
       done_(std::move(done)),
       options_(options),
+      connecting_(connecting),
       attempt_limit_(options.attempt_timeout + TimeFor(request_)),
       deadline_(options.clock() + attempt_limit_),
       idle_deadline_(options.clock() + options.connect_timeout + options.idle_timeout) {
+  ++*connecting_;
   SetUp();
 }
 
 HttpTransfer::~HttpTransfer() {
+  Connected();
   curl_easy_cleanup(easy_);
   curl_slist_free_all(headers_);
   curl_slist_free_all(resolve_);
+}
+
+void HttpTransfer::Connected() {
+  if (connecting_ != nullptr) --*connecting_;
+  connecting_ = nullptr;
 }
 
 bool HttpTransfer::StillSending() {
@@ -166,6 +174,7 @@ std::string HttpTransfer::Reason(CURLcode code) const {
 int HttpTransfer::OnSend(void* self, char*, char*, int, int) {
   auto* transfer = static_cast<HttpTransfer*>(self);
   transfer->Touch();
+  transfer->Connected();
   transfer->unanswered_since_ = transfer->options_.clock();
   const bool may_repeat = transfer->request_.method == "GET" || transfer->request_.method == "HEAD";
   if (may_repeat) return CURL_PREREQFUNC_OK;

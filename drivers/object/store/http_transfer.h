@@ -20,7 +20,9 @@ namespace diskd::object {
 
 class HttpTransfer {
  public:
-  HttpTransfer(HttpRequest request, HttpClient::Done done, const HttpClientOptions& options);
+  // Counts in `connecting` until it is sent.
+  HttpTransfer(HttpRequest request, HttpClient::Done done, const HttpClientOptions& options,
+               int* connecting);
   ~HttpTransfer();
   HttpTransfer(const HttpTransfer&) = delete;
   HttpTransfer& operator=(const HttpTransfer&) = delete;
@@ -43,6 +45,7 @@ class HttpTransfer {
   void Touch() { idle_deadline_ = options_.clock() + options_.idle_timeout; }
 
   void SetUp();
+  void Connected();
   absl::StatusOr<HttpAnswer> Result(CURLcode code);
   std::string Reason(CURLcode code) const;
   size_t ExpectedBytes() const;
@@ -59,6 +62,7 @@ class HttpTransfer {
   const HttpRequest request_;
   const HttpClient::Done done_;
   const HttpClientOptions& options_;
+  int* connecting_;  // nullptr: it was sent
   const absl::Duration attempt_limit_;
   const absl::Duration deadline_;
   absl::Duration idle_deadline_;
