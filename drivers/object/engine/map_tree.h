@@ -10,10 +10,13 @@
 #include <memory>
 #include <optional>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "drivers/object/engine/options.h"
 #include "drivers/object/engine/store_client.h"
 #include "drivers/object/engine/task.h"
@@ -32,8 +35,14 @@ class MapTree {
           StoreClient::Patience patience = {})
       : store_(store), streams_(std::move(streams)), options_(options), patience_(patience) {}
 
-  // DATA_LOSS: the page is missing or damaged. A checkpoint's lane is kUpload.
-  Task<absl::StatusOr<std::shared_ptr<const MapPage>>> Load(Lane lane, PagePointer pointer);
+  // DATA_LOSS: the page is missing or damaged. A checkpoint's lane is kUpload. Pages `beside` it,
+  // of the same object, are cached with it if they come.
+  Task<absl::StatusOr<std::shared_ptr<const MapPage>>> Load(Lane lane, PagePointer pointer,
+                                                            std::vector<PagePointer> beside = {});
+  // What one GET may bring with page `slot` of `parent`: others that are near, if the cache has
+  // room for them or the pages are read in order. None that `other` has at the same place.
+  std::vector<PagePointer> Beside(Lane lane, const MapPage& parent, size_t slot,
+                                  const MapPage* other = nullptr) const;
 
   struct Found {
     BlockLocation location;  // hole(): `run` blocks from there on are zeros
@@ -47,16 +56,40 @@ class MapTree {
 
  private:
   using Key = std::tuple<uint16_t, uint32_t, uint32_t>;
-  struct Cached {
+  static Key KeyOf(const PagePointer& at) { return {at.stream, at.sequence, at.offset}; }
+  struct Entry {
     std::shared_ptr<const MapPage> page;
     std::list<Key>::iterator age;
   };
+  // Pages that a Load waits for. Another one of the same lane that needs them waits with it.
+  class Loading {
+   public:
+    Loading(MapTree* tree, Lane lane, const std::vector<PagePointer>& pages);
+    Loading(const Loading&) = delete;
+    ~Loading();
+
+   private:
+    MapTree* const tree_;
+    const Lane lane_;
+    const std::shared_ptr<Signal> ended_;
+    std::vector<Key> keys_;
+  };
+  // nullptr: it is not cached.
+  std::shared_ptr<const MapPage> Cached(const Key& key);
+  Task<absl::StatusOr<std::shared_ptr<const MapPage>>> Fetch(Lane lane, PagePointer pointer,
+                                                             std::vector<PagePointer> beside);
+  // Keeps `pages`, which are in what is stored from `begin` on. The status is the last one's.
+  absl::Status Keep(const Stream& stream, uint64_t begin, absl::string_view stored,
+                    const std::vector<PagePointer>& pages);
+  absl::StatusOr<MapPage> Parse(const Stream& stream, const PagePointer& at,
+                                absl::string_view stored) const;
   // Looks for a block in one page after the other.
   struct Search {
     PagePointer at;
     Lba lba;
     uint64_t run;
     bool top = true;
+    size_t slot = 0;  // of the page just left
     // The result, or nullopt: on with page `at`.
     std::optional<Found> Step(const MapPage& page);
   };
@@ -67,9 +100,10 @@ class MapTree {
   const FindStream streams_;
   const Options& options_;
   const StoreClient::Patience patience_;
-  absl::flat_hash_map<Key, Cached> cache_;
+  absl::flat_hash_map<Key, Entry> cache_;
   std::list<Key> ages_;  // the least recently used last
   uint64_t cached_bytes_ = 0;
+  absl::flat_hash_map<std::pair<Lane, Key>, std::shared_ptr<Signal>> loading_;
 };
 
 // First block behind a page's range.

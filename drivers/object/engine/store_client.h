@@ -99,6 +99,7 @@ class StoreClient {
                                             std::shared_ptr<const std::string> body);
 
   const StoreCounters& counters() const { return counters_; }
+  Scheduler* scheduler() const { return scheduler_; }
 
  private:
   absl::Duration PauseAfter(int attempt, const absl::Status& status);

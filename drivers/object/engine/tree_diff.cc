@@ -13,11 +13,13 @@ PagePointer TreeDiff::Side::Child(uint8_t level, size_t slot) const {
   return slot == 0 ? pointer : PagePointer{};
 }
 
-Task<absl::StatusOr<TreeDiff::Side>> TreeDiff::Load(PagePointer pointer, Lba first) {
+Task<absl::StatusOr<TreeDiff::Side>> TreeDiff::Load(PagePointer pointer, Lba first,
+                                                    std::vector<PagePointer> beside) {
   Side side;
   side.pointer = pointer;
   if (pointer.hole()) co_return side;
-  absl::StatusOr<std::shared_ptr<const MapPage>> page = co_await tree_->Load(lane_, pointer);
+  absl::StatusOr<std::shared_ptr<const MapPage>> page =
+      co_await tree_->Load(lane_, pointer, std::move(beside));
   if (page.ok()) {
     side.page = *std::move(page);
     co_return side;
@@ -27,13 +29,20 @@ Task<absl::StatusOr<TreeDiff::Side>> TreeDiff::Load(PagePointer pointer, Lba fir
   co_return side;
 }
 
+std::vector<PagePointer> TreeDiff::Beside(const Side& side, const Side& other, uint8_t level,
+                                          size_t slot) const {
+  if (side.page == nullptr || side.page->level != level) return {};
+  const bool same_level = other.page != nullptr && other.page->level == level;
+  return tree_->Beside(lane_, *side.page, slot, same_level ? other.page.get() : nullptr);
+}
+
 Task<absl::Status> TreeDiff::Run(PagePointer from, PagePointer to, Lba begin) {
   begin_ = begin;
   if (from == to) co_return absl::OkStatus();
   if (!to.hole() && visitor_.page) CO_RETURN_IF_ERROR(visitor_.page(to));
-  const absl::StatusOr<Side> a = co_await Load(from, 0);
+  const absl::StatusOr<Side> a = co_await Load(from, 0, {});
   if (!a.ok()) co_return a.status();
-  const absl::StatusOr<Side> b = co_await Load(to, 0);
+  const absl::StatusOr<Side> b = co_await Load(to, 0, {});
   if (!b.ok()) co_return b.status();
   uint8_t level = 0;
   for (const Side* side : {&*a, &*b}) {
@@ -62,9 +71,9 @@ Task<absl::Status> TreeDiff::Walk(const Side& from, const Side& to, uint8_t leve
     if (!now.hole() && now != to.pointer && visitor_.page) {
       CO_RETURN_IF_ERROR(visitor_.page(now));
     }
-    const absl::StatusOr<Side> a = co_await Load(old, at);
+    const absl::StatusOr<Side> a = co_await Load(old, at, Beside(from, to, level, slot));
     if (!a.ok()) co_return a.status();
-    const absl::StatusOr<Side> b = co_await Load(now, at);
+    const absl::StatusOr<Side> b = co_await Load(now, at, Beside(to, from, level, slot));
     if (!b.ok()) co_return b.status();
     if (a->page == nullptr && b->page == nullptr) continue;
     CO_RETURN_IF_ERROR(co_await Walk(*a, *b, level - 1, at));

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -42,7 +43,9 @@ class TreeDiff {
     std::shared_ptr<const MapPage> page;  // nullptr: a hole
     PagePointer Child(uint8_t level, size_t slot) const;
   };
-  Task<absl::StatusOr<Side>> Load(PagePointer pointer, Lba first);
+  Task<absl::StatusOr<Side>> Load(PagePointer pointer, Lba first, std::vector<PagePointer> beside);
+  std::vector<PagePointer> Beside(const Side& side, const Side& other, uint8_t level,
+                                  size_t slot) const;
   Task<absl::Status> Walk(const Side& from, const Side& to, uint8_t level, Lba first);
 
   MapTree* const tree_;
