@@ -308,11 +308,11 @@ class Engine {
   // Objects that a pass could not read: until when the next ones leave them out.
   absl::flat_hash_map<uint64_t, absl::Duration> left_out_;
   absl::Duration left_out_quiet_until_;
-  std::string collect_after_;                     // where the next pass goes on; "": at the start
-  bool collecting_ = false;                       // a pass that nobody has asked for
-  uint64_t freed_blocks_ = 0;                     // since the last one
+  std::string collect_after_;  // where the next pass goes on; "": at the start
+  bool collecting_ = false;    // a pass that nobody has asked for
+  uint64_t freed_blocks_ = 0;  // since the last one
   bool freed_timer_ = false;
-  bool freed_due_ = false;  // a pass for them
+  bool freed_due_ = false;                        // a pass for them
   absl::flat_hash_map<uint16_t, uint32_t> ends_;  // of streams that have a seal
 
   EngineStats stats_;
