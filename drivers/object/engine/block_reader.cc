@@ -160,7 +160,7 @@ Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetAll(
   const Stream stream = *found;  // the HEAD may be replaced while we wait
   const std::string name =
       ObjectName(stream.volume, stream.epoch, stream.nonce, places[0].sequence);
-  StoreClient::Retry retry(store_, patience_);
+  StoreClient::Retry retry(store_, lane, patience_);
   absl::StatusOr<Fetched> got = absl::UnknownError("");
   for (bool again = true; again;) {
     got = co_await GetFrom(lane, name, stream, places);

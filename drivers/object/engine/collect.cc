@@ -46,7 +46,7 @@ Task<absl::Status> Engine::CollectOnce() {
 
 // Holds nothing between the tries, but waits for a store that gives nothing at all.
 Task<absl::Status> Engine::Insist(std::function<Task<absl::Status>()> attempt) {
-  StoreClient::Retry retry(&store_, {});
+  StoreClient::Retry retry(&store_, Lane::kCollect, {});
   for (int tries = 1;; ++tries) {
     absl::Status status = co_await attempt();
     if (!StoreClient::MayPass(status)) co_return status;

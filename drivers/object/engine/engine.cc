@@ -220,7 +220,7 @@ void Engine::RollBack(uint64_t id, Done done) {
 void Engine::ReadRoot(PagePointer root, Lba lba, uint64_t blocks, std::byte* into, Done done) {
   auto run = [](Engine* engine, PagePointer root, Lba lba, uint64_t blocks, std::byte* into,
                 Done done) -> Task<void> {
-    StoreClient::Retry retry(&engine->store_, {});
+    StoreClient::Retry retry(&engine->store_, Lane::kRead, {});
     absl::Status status = engine->failure_;
     for (bool again = status.ok(); again;) {
       {
@@ -239,7 +239,7 @@ void Engine::Diff(uint64_t from, uint64_t to, Lba begin, size_t max_extents,
                   std::function<void(absl::StatusOr<DiffPage>)> done) {
   auto run = [](Engine* engine, uint64_t from, uint64_t to, Lba begin, size_t max_extents,
                 auto done) -> Task<void> {
-    StoreClient::Retry retry(&engine->store_, {});
+    StoreClient::Retry retry(&engine->store_, Lane::kRead, {});
     for (;;) {
       absl::StatusOr<DiffPage> page = co_await engine->DiffNow(from, to, begin, max_extents);
       if (!StoreClient::MayPass(page.status()) || !engine->failure_.ok()) {

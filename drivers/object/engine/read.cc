@@ -30,7 +30,7 @@ Task<void> Engine::Read(IoRequest request) {
 
 // What is only in the store is waited for, without anything that others need.
 Task<absl::Status> Engine::PersistentRead(Lba lba, uint64_t blocks, std::byte* into) {
-  StoreClient::Retry retry(&store_, {});
+  StoreClient::Retry retry(&store_, Lane::kRead, {});
   for (;;) {
     absl::Status status = co_await ReadRange(lba, blocks, into);
     if (!StoreClient::MayPass(status) || !failure_.ok()) co_return status;

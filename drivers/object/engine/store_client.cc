@@ -12,6 +12,8 @@ namespace {
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(10);
 constexpr absl::Duration kLongestRetryAfter = absl::Seconds(60);
+// Until what the budget did not allow asks again.
+constexpr absl::Duration kBudgetPause = absl::Seconds(1);
 constexpr int kAbsentTries = 3;
 constexpr absl::Duration kTriesWithin = absl::Seconds(10);
 // Of an object that the store can't read, while it can others.
@@ -39,14 +41,23 @@ bool StoreClient::Again(const absl::Status& status, absl::Duration begin) const 
   return passes && scheduler_->Now() - begin < patience_;
 }
 
-StoreClient::Retry::Retry(StoreClient* client, Patience patience)
-    : client_(client), begin_(client->scheduler_->Now()), patience_(patience) {
+StoreClient::Retry::Retry(StoreClient* client, Lane lane, Patience patience)
+    : client_(client), lane_(lane), begin_(client->scheduler_->Now()), patience_(patience) {
   patience_.unreached = std::min(patience.unreached, client->patience_);
 }
 
 Task<bool> StoreClient::Retry::Again(absl::Status status) {
-  absl::Duration pause;
   const absl::Duration gone = client_->scheduler_->Now() - begin_;
+  if (MayPass(status)) {
+    const absl::Duration pause = client_->PauseAfter(attempt_++, status);
+    const bool few = attempt_ < patience_.tries && gone + pause < kTriesWithin;
+    if (gone + pause > patience_.unreached && !few) co_return false;
+    const absl::Duration longest =
+        few ? std::max(patience_.unreached, kTriesWithin) : patience_.unreached;
+    co_return co_await client_->Rest(lane_, pause, begin_ + longest);
+  }
+  // These the store has answered, and they are few.
+  absl::Duration pause;
   if (absl::IsNotFound(status)) {
     ++absent_;
     pause = client_->PauseAfter(std::max(0, absent_ - kAbsentTries), status);
@@ -54,10 +65,6 @@ Task<bool> StoreClient::Retry::Again(absl::Status status) {
   } else if (absl::IsUnknown(status)) {
     if (++unreadable_ >= kUnreadableTries) co_return false;
     pause = client_->PauseAfter(unreadable_, status);
-  } else if (MayPass(status)) {
-    pause = client_->PauseAfter(attempt_++, status);
-    const bool few = attempt_ < patience_.tries && gone + pause < kTriesWithin;
-    if (gone + pause > patience_.unreached && !few) co_return false;
   } else {
     co_return false;
   }
@@ -66,14 +73,33 @@ Task<bool> StoreClient::Retry::Again(absl::Status status) {
   co_return true;
 }
 
-Task<void> StoreClient::Pause(int attempt, absl::Status status) {
+Task<bool> StoreClient::Pause(Lane lane, int attempt, absl::Status status, absl::Duration begin) {
+  co_return co_await Rest(lane, PauseAfter(attempt, status), begin + patience_);
+}
+
+Task<bool> StoreClient::Rest(Lane lane, absl::Duration pause, absl::Duration end) {
+  co_await Sleep(scheduler_, pause);
+  while (!BudgetOf(lane).Take(scheduler_->Now())) {
+    if (scheduler_->Now() >= end) co_return false;
+    co_await Sleep(scheduler_, Jittered(kBudgetPause));
+  }
   ++counters_.retries;
-  co_await Sleep(scheduler_, PauseAfter(attempt, status));
+  co_return true;
+}
+
+void StoreClient::Note(Lane lane, const absl::Status& status) {
+  const bool answered =
+      status.ok() || absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+  if (answered) BudgetOf(lane).OnAnswer();
+}
+
+absl::Duration StoreClient::Jittered(absl::Duration pause) {
+  return pause / 2 + pause * (static_cast<double>(scheduler_->Random() % 1000) / 2000);
 }
 
 absl::Duration StoreClient::PauseAfter(int attempt, const absl::Status& status) {
-  absl::Duration pause = std::min(kLongestPause, kFirstPause * (1 << std::min(attempt, 10)));
-  pause = pause / 2 + pause * (static_cast<double>(scheduler_->Random() % 1000) / 2000);
+  absl::Duration pause =
+      Jittered(std::min(kLongestPause, kFirstPause * (1 << std::min(attempt, 10))));
   uint64_t milliseconds = 0;
   const auto asked = status.GetPayload(kRetryAfterPayload);
   if (asked.has_value() && absl::SimpleAtoi(std::string(*asked), &milliseconds)) {
@@ -92,21 +118,24 @@ Task<absl::StatusOr<Etag>> StoreClient::Put(Lane lane, std::string name,
     Completion<absl::StatusOr<Etag>> done;
     store_->Put(lane, name, body, condition, done.Callback());
     absl::StatusOr<Etag> result = co_await done;
+    Note(lane, result.status());
     if (may_land != nullptr && MayLand(result.status())) *may_land = true;
     if (result.ok() || !Again(result.status(), begin)) co_return result;
-    co_await Pause(attempt, result.status());
+    const bool again = co_await Pause(lane, attempt, result.status(), begin);
+    if (!again) co_return result;
   }
 }
 
 Task<absl::StatusOr<GetResult>> StoreClient::Get(Lane lane, std::string name,
                                                  std::optional<ByteRange> range,
                                                  Patience patience) {
-  Retry retry(this, patience);
+  Retry retry(this, lane, patience);
   for (;;) {
     ++counters_.gets;
     Completion<absl::StatusOr<GetResult>> done;
     store_->Get(lane, name, range, done.Callback());
     absl::StatusOr<GetResult> result = co_await done;
+    Note(lane, result.status());
     if (result.ok()) {
       counters_.get_bytes += result->body.size();
       co_return result;
@@ -132,19 +161,22 @@ Task<absl::StatusOr<ListResult>> StoreClient::List(Lane lane, std::string prefix
     Completion<absl::StatusOr<ListResult>> done;
     store_->List(lane, prefix, after, done.Callback());
     absl::StatusOr<ListResult> result = co_await done;
+    Note(lane, result.status());
     if (result.ok() || !Again(result.status(), begin)) co_return result;
-    co_await Pause(attempt, result.status());
+    const bool again = co_await Pause(lane, attempt, result.status(), begin);
+    if (!again) co_return result;
   }
 }
 
 Task<absl::Status> StoreClient::Delete(Lane lane, std::string name, Patience patience,
                                        bool* may_land) {
-  Retry retry(this, patience);
+  Retry retry(this, lane, patience);
   for (;;) {
     ++counters_.deletes;
     Completion<absl::Status> done;
     store_->Delete(lane, name, done.Callback());
     absl::Status status = co_await done;
+    Note(lane, status);
     if (may_land != nullptr && MayLand(status)) *may_land = true;
     if (absl::IsDataLoss(status)) status = absl::UnavailableError(status.message());
     const bool again = co_await retry.Again(status);
@@ -156,6 +188,7 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
                                                           uint64_t nonce, uint32_t sequence,
                                                           Patience patience) {
   const std::string name = ObjectName(volume, epoch, nonce, sequence);
+  const absl::Duration begin = scheduler_->Now();
   absl::Status problem;
   uint64_t want = kHeaderFetchBytes;
   for (int attempt = 0; attempt < kCorruptTries;) {
@@ -175,7 +208,8 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
     // A flipped bit looks like anything, a new version too.
     problem = header.status();
     want = kHeaderFetchBytes;
-    co_await Pause(attempt++, problem);
+    const bool again = co_await Pause(lane, attempt++, problem, begin);
+    if (!again) break;
   }
   co_return absl::Status(problem.code(), absl::StrCat("object ", name, ": ", problem.message()));
 }

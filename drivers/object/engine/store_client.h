@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The store with retries: calls end when the store has given a definite answer. What may pass by
-// itself (outages, throttling, refused credentials) is tried again, with growing, jittered pauses:
-// for ever by an engine, for `patience` by what somebody waits for; then the call ends with the
-// last status. Whoever holds what others need has less patience, and a Retry of its own around the
-// call and the rest of the work. Scheduler's thread only.
+// itself (outages, throttling, refused credentials) is tried again, with growing, jittered pauses
+// and as the budget of its lane allows: for ever by an engine, for `patience` by what somebody
+// waits for; then the call ends with the last status. Whoever holds what others need has less
+// patience, and a Retry of its own around the call and the rest of the work. Scheduler's thread
+// only.
 #ifndef DISKD_DRIVERS_OBJECT_ENGINE_STORE_CLIENT_H_
 #define DISKD_DRIVERS_OBJECT_ENGINE_STORE_CLIENT_H_
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "drivers/object/engine/retry_budget.h"
 #include "drivers/object/engine/task.h"
 #include "drivers/object/env/scheduler.h"
 #include "drivers/object/env/store.h"
@@ -42,13 +45,14 @@ class StoreClient {
   // The tries of one call, or of work around some.
   class Retry {
    public:
-    Retry(StoreClient* client, Patience patience);
+    Retry(StoreClient* client, Lane lane, Patience patience);
     // After a status of Get or GetHeader, or what came of it. True: it may pass, and a pause is
     // over.
     Task<bool> Again(absl::Status status);
 
    private:
     StoreClient* const client_;
+    const Lane lane_;
     const absl::Duration begin_;
     Patience patience_;
     int attempt_ = 0;
@@ -103,14 +107,21 @@ class StoreClient {
 
  private:
   absl::Duration PauseAfter(int attempt, const absl::Status& status);
-  Task<void> Pause(int attempt, absl::Status status);
+  absl::Duration Jittered(absl::Duration pause);
+  // Before another try of what began at `begin`; false: the client's patience is over.
+  Task<bool> Pause(Lane lane, int attempt, absl::Status status, absl::Duration begin);
+  // After `pause`, once the budget allows it; false: not until `end`.
+  Task<bool> Rest(Lane lane, absl::Duration pause, absl::Duration end);
   bool Again(const absl::Status& status, absl::Duration begin) const;
+  RetryBudget& BudgetOf(Lane lane) { return budgets_[static_cast<size_t>(lane)]; }
+  void Note(Lane lane, const absl::Status& status);
 
   Store* const store_;
   Scheduler* const scheduler_;
   const absl::Duration patience_;
   const PackingKey* const key_;  // of the headers
   StoreCounters counters_;
+  std::array<RetryBudget, kLanes> budgets_;
 };
 
 }  // namespace diskd::object
