@@ -203,6 +203,49 @@ requests_per_gib() {
   row idle_requests s3 $(($(requests) - before))
   remove many
 }
+
+# What a snapshot and a clone cost the store when nothing is new, and the next durable write.
+snapshots() {
+  local device i before
+  create origin 1GiB "s3://$BUCKET/origin"
+  device=$(attach origin)
+  scatter "$device" 64
+  progress "snapshots"
+  for i in $(seq $((5 * REPEATS))); do
+    row first_write_us before "$(one_write_us "$device")"
+    diskctl snapshot create origin "s$i" >/dev/null
+    row first_write_us after "$(one_write_us "$device")"
+  done
+  settle PUT
+  diskctl snapshot create origin checkpoint >/dev/null # the map pages, too
+  before=$(requests PUT)
+  diskctl snapshot create origin last >/dev/null
+  row snapshot_puts s3 $(($(requests PUT) - before))
+  before=$(requests PUT)
+  diskctl volume clone origin last clone >/dev/null
+  row clone_puts s3 $(($(requests PUT) - before))
+  diskctl volume delete clone >/dev/null
+  remove origin
+}
+one_write_us() { # DEVICE: of a durable write somewhere
+  python3 - "$1" <<'EOF'
+import mmap, os, random, sys, time
+page = mmap.mmap(-1, 4096)
+disk = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT)
+begin = time.monotonic_ns()
+os.pwrite(disk, page, random.randrange(1 << 18) * 4096)
+os.fdatasync(disk)
+print((time.monotonic_ns() - begin) / 1e3)
+EOF
+}
+
+# What is the same on every machine, from engines on a simulated store.
+counts() {
+  progress "counts"
+  "$DISKD_BIN_DIR/../test/object_figures" >"$WORK/counts"
+  sed -E 's/^(.*[^ ]) +([0-9.]+) .*/\1\t\2/; s/[ ,]+/_/g; s/\t/ /; s/^/count /' "$WORK/counts" >>"$WORK/rows"
+}
+
 settle() { # [METHOD]: until no such request comes for a while
   local last=-1 now
   now=$(requests "$@")
@@ -254,7 +297,7 @@ recovery() {
 
 [ -n "${DISKD_TEST_S3_LOG:-}" ] || fail "DISKD_TEST_S3_LOG, the server's log with a line per request, is not set"
 start_agent
-for part in ${ONLY:-latency_and_bandwidth against_s3backer cold_reads requests_per_gib recovery}; do
+for part in ${ONLY:-latency_and_bandwidth against_s3backer cold_reads requests_per_gib snapshots recovery counts}; do
   "$part"
 done
 python3 "$(readlink -f "$REPO/tests/bench/object_report.py")" "$WORK/rows"

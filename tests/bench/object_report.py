@@ -32,10 +32,14 @@ s3["iops_sync32_direct_relative_to_memory_volume"] = rows.over(
     "sync32_iops", "s3-direct", "memory-direct")
 s3["cold_read_iops_relative_to_bare_gets"] = rows.over("cold_iops", "s3", "bare")
 s3["gets_per_cold_read"] = rows.median("cold_gets", "s3")
+s3["first_write_after_a_snapshot_relative_to_before"] = rows.over("first_write_us", "after", "before")
+for what in ("snapshot_puts", "clone_puts"):
+    s3[what] = rows.median(what, "s3")
 s3["puts_per_gib"] = rows.median("puts_per_gib", "s3")
 s3["idle_requests"] = rows.median("idle_requests", "s3")
 s3["recovery_relative_to_1GiB"] = {
     size: rows.over("recovery_ms", size, "1GiB") for size in ("64GiB", "16TiB")}
 s3["recovery_ms"] = {size: rows.median("recovery_ms", size) for size in ("1GiB", "64GiB", "16TiB")}
 s3["peak_memory_mib"] = {who: max(values) for who, values in rows.of("memory_mib").items()}
+report["simulated"] = {what: values[0] for what, values in rows.of("count").items()}
 print(json.dumps(report, indent=1))
