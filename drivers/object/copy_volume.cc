@@ -7,6 +7,7 @@
 #include "drivers/object/engine/head_keeper.h"
 #include "drivers/object/object_volume.h"
 #include "drivers/object/offline_volumes.h"
+#include "drivers/object/provision.h"
 #include "drivers/object/runtime/log_file.h"
 #include "drivers/object/served_volume.h"
 

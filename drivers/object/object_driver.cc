@@ -3,6 +3,7 @@
 
 #include "base/status_macros.h"
 #include "drivers/object/object_volume.h"
+#include "drivers/object/provision.h"
 #include "drivers/object/resting_volume.h"
 #include "drivers/object/served_volume.h"
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the parameters of an object volume mean, and its life in the store: made, removed. Blocking,
-// any thread.
+// What the parameters of an object volume mean. Any thread.
 #ifndef DISKD_DRIVERS_OBJECT_OBJECT_VOLUME_H_
 #define DISKD_DRIVERS_OBJECT_OBJECT_VOLUME_H_
 
-#include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -37,24 +36,10 @@ struct ObjectVolume {
 // FAILED_PRECONDITION: the key of an encrypted volume is not here, and what to do about it.
 absl::StatusOr<ObjectVolume> ParseVolume(const sdk::VolumeConfig& config);
 
-// Before a volume is made: FAILED_PRECONDITION: the store can't keep its owners apart.
-// ALREADY_EXISTS: it has one of that id with the other fencing.
-absl::Status CheckFencing(Store& store, const ObjectVolume& volume);
-// The volume in the store, and its log.
-absl::Status ProvisionVolume(const sdk::VolumeConfig& config);
-// In place of ProvisionVolume: begins as the snapshot, shares its data.
-absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
-                         const std::string& snapshot);
-// Before the volume is made in the store: notes that what is there of its id from now on is its
-// own, to be found again and to be removed with it. ALREADY_EXISTS: somebody else's is there.
-// `origin`: what it is a clone of, in hexadecimal digits.
-absl::Status MarkAsMade(const sdk::VolumeConfig& config, Store& store, const ObjectVolume& volume,
-                        const std::string& origin);
-// In place of ProvisionVolume: a full copy, in the same store or another one.
-absl::Status CopyVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
-                        const std::string& snapshot);
-// What clones of its snapshots need stays until the last of them is removed.
-absl::Status DeprovisionVolume(const sdk::VolumeConfig& config);
+// The same but for the key, which need not be here.
+absl::StatusOr<ObjectVolume> ParseWithoutKey(const sdk::VolumeConfig& config);
+// nullopt: not 32 hexadecimal digits in lower case.
+std::optional<Uuid> ParseUuid(const std::string& text);
 
 }  // namespace diskd::object
 
