@@ -2,7 +2,7 @@
 //
 // diskd-s3-double: the S3 double as a process, for scripts. Keys from AWS_ACCESS_KEY_ID and
 // AWS_SECRET_ACCESS_KEY; prints its endpoint; serves until it is killed. Faults by HTTP, unsigned:
-//   curl -T - $ENDPOINT/-/fault <<<'action=status method=PUT count=5'
+//   curl -X PUT -d 'action=status method=PUT count=5' $ENDPOINT/-/fault
 //   curl -X PUT $ENDPOINT/-/clear; curl $ENDPOINT/-/counts; curl -X PUT $ENDPOINT/-/lose/KEY
 #include <signal.h>
 

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# An S3 service that misbehaves in every way it can, again and again, while an object volume is written
+# and read and its driver is killed: no I/O error, no wrong block, and afterwards all of it is in the
+# store. The keys come from the agent's environment.
+. "$(dirname "$0")/lib.sh"
+RUN_S=${RUN_S:-25}
+
+program=${DISKD_S3_DOUBLE:-$DISKD_BIN_DIR/diskd-s3-double}
+[ -x "$program" ] || skip "there is no $program"
+export AWS_ACCESS_KEY_ID=AKE2E AWS_SECRET_ACCESS_KEY=secret-of-$$
+"$program" --bucket e2e >"$WORK/endpoint" 2>"$WORK/double.err" </dev/null &
+wait_for 10 test -s "$WORK/endpoint" || fail "the double does not start: $(cat "$WORK/double.err")"
+endpoint=$(cat "$WORK/endpoint")
+start_agent
+diskctl volume create s3 --driver object --size 128MiB --param "store=s3://e2e/faults" \
+  --param "endpoint=$endpoint" --param log_mib=16 --param cache_mib=0 --param compression=zstd >/dev/null
+device=$(attach s3)
+has_driver() { [ "$(driver_pid s3)" -gt 1 ]; }
+
+faults=(
+  "action=status status=503 code=SlowDown count=40 retry_after=1"
+  "action=status status=503 code=ServiceUnavailable count=10"
+  "action=status status=500 code=InternalError count=10"
+  "action=status status=502 code= count=5"
+  "action=status status=403 code=AccessDenied count=5"
+  "action=status status=409 code=OperationAborted method=PUT count=3"
+  "action=status status=400 code=QuotaExceeded method=PUT count=3"
+  "action=status_after status=500 code=InternalError method=PUT count=3"
+  "action=status_after status=503 code=SlowDown method=DELETE count=3"
+  "action=reset_before count=5"
+  "action=reset_after method=PUT count=3"
+  "action=reset_after method=PUT key=head count=1"
+  "action=late_apply method=PUT count=2 delay_ms=2000"
+  "action=late_apply method=PUT key=head count=1 delay_ms=1000"
+  "action=delay count=10 delay_ms=300"
+  "action=slow_body method=GET count=5 delay_ms=300"
+  "action=cut_body method=GET count=5"
+  "action=flip_bit method=GET count=5"
+  "action=close count=10"
+)
+misbehave() { # in one way at a time, until $WORK/stop is there
+  local i=0
+  while [ ! -e "$WORK/stop" ]; do
+    curl -sSf -X PUT "$endpoint/-/clear" || exit 1
+    curl -sSf -X PUT -d "${faults[i++ % ${#faults[@]}]}" "$endpoint/-/fault" || exit 1
+    sleep 0.5
+  done
+}
+
+step "$RUN_S s of writes that are read back, ${#faults[@]} kinds of faults, kill -9 of the driver"
+misbehave &
+misbehaves=$!
+job=(--name=j --filename="$device" --ioengine=libaio --direct=1 --bsrange=4k-64k --iodepth=16 --size=128m
+  --verify=crc32c --verify_backlog=256 --randseed=$RANDOM)
+fio "${job[@]}" --rw=randwrite --time_based --runtime="$RUN_S" --fsync=64 --output="$WORK/fio.out" 2>&1 &
+writer=$!
+for _ in 1 2 3; do
+  sleep $((RUN_S / 4))
+  kill_driver s3
+  wait_for 60 has_driver || fail "no driver process within 60 s"
+done
+wait $writer || fail "fio: $(cat "$WORK/fio.out")"
+sum=$(sha256sum <"$device")
+touch "$WORK/stop"
+wait $misbehaves || fail "the double takes no faults"
+[ "$(statistic s3 store_retries)" -gt 5 ] || fail "no fault was met: $(diskctl volume stats s3)"
+
+step "all of it is in the store"
+curl -sSf -X PUT "$endpoint/-/clear"
+wait_for 120 uploaded s3 || fail "not uploaded: $(diskctl volume stats s3)"
+diskctl detach s3 >/dev/null
+rm "$(find "$WORK/state" -name object.log)"
+device=$(attach s3)
+[ "$(sha256sum <"$device")" = "$sum" ] || fail "the store has something else"
+diskctl volume check s3 >/dev/null
+diskctl detach s3 >/dev/null
+diskctl volume delete s3 >/dev/null
