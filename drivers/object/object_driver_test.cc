@@ -367,6 +367,7 @@ TEST(ObjectDriver_Cache, AfterARestart_IsStillThere_AndMayBeLost) {
     ASSERT_EQ(disk.Read(0, data), 0);
     EXPECT_EQ(data, std::vector<std::byte>(4096, std::byte{1}));
     EXPECT_EQ(Statistic(**driver, "cache_damaged"), 0);
+    EXPECT_EQ(Statistic(**driver, "store_corrupt") + Statistic(**driver, "store_lost"), 0);
     if (lost) {
       EXPECT_EQ(Statistic(**driver, "cache_restored"), 0);
     }

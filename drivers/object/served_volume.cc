@@ -394,6 +394,8 @@ absl::StatusOr<std::vector<sdk::Statistic>> ServedVolume::Statistics() {
       {"store_lists", count(stats.store.lists), ""},
       {"store_deletes", count(stats.store.deletes), ""},
       {"store_retries", count(stats.store.retries), ""},
+      {"store_corrupt", count(stats.store.corrupt), ""},
+      {"store_lost", count(stats.store.lost), ""},
       {"checkpoints", count(stats.checkpoints), ""},
       {"blocks_moved", count(stats.blocks_moved), ""},
       {"map_entries_in_memory", count(stats.map_entries), ""},

@@ -64,6 +64,8 @@ wait $writer || fail "fio: $(cat "$WORK/fio.out")"
 sum=$(sha256sum <"$device")
 touch "$WORK/stop"
 wait $misbehaves || fail "the double takes no faults"
+[ "$(diskctl -o json volume stats s3 | json "int(d.get('errors', 0))")" = 0 ] || fail "$(diskctl volume stats s3)"
+[ "$(statistic s3 store_lost)" = 0 ] || fail "something is lost: $(diskctl volume stats s3)"
 [ "$(statistic s3 store_retries)" -gt 5 ] || fail "no fault was met: $(diskctl volume stats s3)"
 
 step "all of it is in the store"

@@ -169,6 +169,7 @@ Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetAll(
             (absl::IsNotFound(got.status()) && patience_.absent > absl::ZeroDuration());
     if (again) again = co_await retry.Again(got.status());
   }
+  if (absl::IsNotFound(got.status()) || absl::IsDataLoss(got.status())) store_->CountLost();
   if (!absl::IsNotFound(got.status())) co_return got;
   if (options_.sabotage == Sabotage::kZeroOnMissing) {
     co_return Fetched{{}, std::string(Span(places) * kBlockBytes, '\0')};
@@ -211,10 +212,10 @@ Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetFrom(
     if (index->frame_blocks != 0) {
       absl::StatusOr<std::string> unpacked =
           Unpack(*index, stream, places, data, first, last - first + 1);
-      if (!unpacked.ok()) continue;
-      data = *std::move(unpacked);
+      data = unpacked.ok() ? *std::move(unpacked) : "";
     }
     if (Good(data, places)) co_return Fetched{std::move(memory), std::move(data)};
+    store_->CountCorrupt();
   }
   co_return absl::DataLossError(absl::StrCat("object ", name, " is damaged"));
 }

@@ -137,6 +137,7 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Fetch(
     if (got.ok()) {
       problem = Keep(stream, range.offset, got->body, pages);
       if (problem.ok()) co_return Cached(KeyOf(pointer));
+      store_->CountCorrupt();
     } else if (pages.size() == 1 || !absl::IsDataLoss(got.status())) {
       co_return got.status();
     }
@@ -145,6 +146,7 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Fetch(
     loading.reset();
     loading.emplace(this, lane, pages);
   }
+  store_->CountLost();
   co_return absl::DataLossError(
       absl::StrCat("map page at ", pointer.offset, " of ", name, ": ", problem.message()));
 }

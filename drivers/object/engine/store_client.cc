@@ -206,6 +206,7 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
     }
     if (header.ok()) co_return header;
     // A flipped bit looks like anything, a new version too.
+    CountCorrupt();
     problem = header.status();
     want = kHeaderFetchBytes;
     const bool again = co_await Pause(lane, attempt++, problem, begin);

@@ -32,6 +32,8 @@ struct StoreCounters {
   uint64_t lists = 0;
   uint64_t deletes = 0;
   uint64_t retries = 0;
+  uint64_t corrupt = 0;  // answers that failed a checksum, asked for again
+  uint64_t lost = 0;     // reads of data or of the map that ended with DATA_LOSS
 };
 
 class StoreClient {
@@ -103,6 +105,8 @@ class StoreClient {
                                             std::shared_ptr<const std::string> body);
 
   const StoreCounters& counters() const { return counters_; }
+  void CountCorrupt() { ++counters_.corrupt; }
+  void CountLost() { ++counters_.lost; }
   Scheduler* scheduler() const { return scheduler_; }
 
  private:

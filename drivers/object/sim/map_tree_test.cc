@@ -165,7 +165,10 @@ TEST_F(MapTreeTest, DamagedPage_IsAnErrorOfItsBlocksOnly) {
     if (!damaged_first) {
       EXPECT_TRUE(Find(kFanout).ok());
     }
+    const StoreCounters before = client_.counters();
     EXPECT_TRUE(absl::IsDataLoss(Find(0)));
+    EXPECT_EQ(client_.counters().lost, before.lost + 1);
+    EXPECT_GT(client_.counters().corrupt, before.corrupt);
     for (Lba lba = kFanout; lba < kBlocks; lba += kFanout) ASSERT_TRUE(Find(lba).ok()) << lba;
   }
 }

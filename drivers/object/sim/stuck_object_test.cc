@@ -163,6 +163,7 @@ TEST_F(StuckObjectTest, UnreadableOnItsMedium_IsAnErrorOfItsBlocksOnly) {
   const size_t index = Read(0, 1);
   ASSERT_TRUE(Ends([&] { return results_[index].has_value(); }));
   EXPECT_TRUE(absl::IsDataLoss(*results_[index])) << *results_[index];
+  EXPECT_EQ(engine().stats().store.lost, 1u);
   EXPECT_TRUE(ReadEnds(kObjectBlocks, kObjectBlocks));
   EXPECT_TRUE(WritesEnd(4 * kLogBlocks));
   EXPECT_TRUE(engine().status().ok()) << engine().status();
@@ -178,6 +179,7 @@ TEST_F(StuckObjectTest, MissingForLonger_IsAnErrorOfItsBlocksOnly) {
   const size_t index = Read(0, 1);
   ASSERT_TRUE(Ends([&] { return results_[index].has_value(); }));
   EXPECT_TRUE(absl::IsDataLoss(*results_[index])) << *results_[index];
+  EXPECT_EQ(engine().stats().store.lost, 1u);
   EXPECT_TRUE(engine().status().ok()) << engine().status();
 }
 
