@@ -70,6 +70,9 @@ if [ "$KIND" = ceph ]; then
   diskctl volume clone src live copy >/dev/null
   copy=$(attach copy)
   live=$(sum "$copy")
+  cmp -n $((8 << 20)) "$WORK/data1" "$copy" || fail "the clone's beginning"
+  cmp -n $((8 << 20)) "$WORK/data2" "$copy" 0 $((16 << 20)) || fail "the clone has no data2"
+  cmp -n $((8 << 20)) "$WORK/data3" "$copy" 0 $((24 << 20)) || fail "the clone is not the snapshot's"
   write "$copy" 0 "$WORK/data3"
   changed=$(sum "$copy")
   [ "$changed" != "$live" ] || fail "nothing was written"

@@ -147,6 +147,7 @@ Task<absl::Status> BlockReader::Read(Lane lane, std::vector<BlockLocation> place
 Task<absl::Status> BlockReader::ReadStore(Lane lane, std::vector<BlockLocation> places,
                                           std::byte* into) {
   const absl::StatusOr<Fetched> got = co_await GetAll(lane, places);
+  if (absl::IsDataLoss(got.status())) store_->CountLost();
   if (got.ok()) CopyOut(got->data, places, into);
   co_return got.status();
 }
@@ -169,7 +170,6 @@ Task<absl::StatusOr<BlockReader::Fetched>> BlockReader::GetAll(
             (absl::IsNotFound(got.status()) && patience_.absent > absl::ZeroDuration());
     if (again) again = co_await retry.Again(got.status());
   }
-  if (absl::IsNotFound(got.status()) || absl::IsDataLoss(got.status())) store_->CountLost();
   if (!absl::IsNotFound(got.status())) co_return got;
   if (options_.sabotage == Sabotage::kZeroOnMissing) {
     co_return Fetched{{}, std::string(Span(places) * kBlockBytes, '\0')};

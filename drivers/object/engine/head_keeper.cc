@@ -49,6 +49,7 @@ Task<absl::Status> HeadKeeper::Load() {
       co_return absl::OkStatus();
     }
     problem = head.status();
+    store_->CountCorrupt();
   }
   co_return absl::Status(problem.code(), absl::StrCat(name_, ": ", problem.message()));
 }

@@ -100,13 +100,15 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Load(
   const Key key = KeyOf(pointer);
   Scheduler* const scheduler = store_->scheduler();
   const absl::Duration end = scheduler->Now() + kJoinLimit;
+  std::shared_ptr<Signal> armed;  // is told at `end`
   for (;;) {
     std::shared_ptr<const MapPage> page = Cached(key);
     if (page != nullptr) co_return page;
     const auto under_way = loading_.find({lane, key});
     if (under_way == loading_.end() || scheduler->Now() >= end) break;
     const std::shared_ptr<Signal> ended = under_way->second;
-    scheduler->After(end - scheduler->Now(), [ended] { ended->Notify(); });
+    if (armed != ended) scheduler->After(end - scheduler->Now(), [ended] { ended->Notify(); });
+    armed = ended;
     co_await ended->Wait();
     beside.clear();  // they came, or they may be what fails
   }
@@ -137,9 +139,16 @@ Task<absl::StatusOr<std::shared_ptr<const MapPage>>> MapTree::Fetch(
     if (got.ok()) {
       problem = Keep(stream, range.offset, got->body, pages);
       if (problem.ok()) co_return Cached(KeyOf(pointer));
-      store_->CountCorrupt();
-    } else if (pages.size() == 1 || !absl::IsDataLoss(got.status())) {
+      if (absl::IsAborted(problem)) {
+        store_->CountCorrupt();
+      } else if (pages.size() == 1) {
+        break;
+      }
+    } else if (!absl::IsDataLoss(got.status())) {
       co_return got.status();
+    } else if (pages.size() == 1) {
+      problem = got.status();
+      break;
     }
     if (pages.size() == 1) continue;
     pages.assign(1, pointer);  // what can't be read may be the others
@@ -155,7 +164,7 @@ absl::Status MapTree::Keep(const Stream& stream, uint64_t begin, absl::string_vi
                            const std::vector<PagePointer>& pages) {
   absl::Status status;
   for (const PagePointer& at : pages) {
-    absl::StatusOr<MapPage> page = absl::DataLossError("cut short");
+    absl::StatusOr<MapPage> page = absl::AbortedError("cut short");
     const uint64_t skip = at.offset - begin;
     if (skip + at.length <= stored.size()) {
       page = Parse(stream, at, stored.substr(skip, at.length));
@@ -168,7 +177,7 @@ absl::Status MapTree::Keep(const Stream& stream, uint64_t begin, absl::string_vi
 
 absl::StatusOr<MapPage> MapTree::Parse(const Stream& stream, const PagePointer& at,
                                        absl::string_view stored) const {
-  if (Crc32c(stored) != at.crc) return absl::DataLossError("wrong checksum");
+  if (Crc32c(stored) != at.crc) return absl::AbortedError("wrong checksum");
   if (!options_.key.has_value()) return ParseMapPage(stored);
   const ObjectCipher cipher(*options_.key, stream.volume, stream.epoch, stream.nonce, at.sequence);
   const absl::StatusOr<std::string> plain = cipher.Decrypt(Piece::kPage, at.offset, "", stored);

@@ -78,7 +78,8 @@ class MapTree {
   std::shared_ptr<const MapPage> Cached(const Key& key);
   Task<absl::StatusOr<std::shared_ptr<const MapPage>>> Fetch(Lane lane, PagePointer pointer,
                                                              std::vector<PagePointer> beside);
-  // Keeps `pages`, which are in what is stored from `begin` on. The status is the last one's.
+  // Keeps `pages`, which are in what is stored from `begin` on. The status is the last one's;
+  // ABORTED: it is not what was stored, which another GET may bring.
   absl::Status Keep(const Stream& stream, uint64_t begin, absl::string_view stored,
                     const std::vector<PagePointer>& pages);
   absl::StatusOr<MapPage> Parse(const Stream& stream, const PagePointer& at,

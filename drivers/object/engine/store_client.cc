@@ -52,9 +52,8 @@ Task<bool> StoreClient::Retry::Again(absl::Status status) {
     const absl::Duration pause = client_->PauseAfter(attempt_++, status);
     const bool few = attempt_ < patience_.tries && gone + pause < kTriesWithin;
     if (gone + pause > patience_.unreached && !few) co_return false;
-    const absl::Duration longest =
-        few ? std::max(patience_.unreached, kTriesWithin) : patience_.unreached;
-    co_return co_await client_->Rest(lane_, pause, begin_ + longest);
+    const absl::Duration end = begin_ + std::max(patience_.unreached, gone + pause);
+    co_return co_await client_->Rest(lane_, pause, end);
   }
   // These the store has answered, and they are few.
   absl::Duration pause;
@@ -188,7 +187,6 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
                                                           uint64_t nonce, uint32_t sequence,
                                                           Patience patience) {
   const std::string name = ObjectName(volume, epoch, nonce, sequence);
-  const absl::Duration begin = scheduler_->Now();
   absl::Status problem;
   uint64_t want = kHeaderFetchBytes;
   for (int attempt = 0; attempt < kCorruptTries;) {
@@ -209,8 +207,8 @@ Task<absl::StatusOr<ObjectHeader>> StoreClient::GetHeader(Lane lane, Uuid volume
     CountCorrupt();
     problem = header.status();
     want = kHeaderFetchBytes;
-    const bool again = co_await Pause(lane, attempt++, problem, begin);
-    if (!again) break;
+    ++counters_.retries;
+    co_await Sleep(scheduler_, PauseAfter(attempt++, problem));
   }
   co_return absl::Status(problem.code(), absl::StrCat("object ", name, ": ", problem.message()));
 }

@@ -176,6 +176,11 @@ TEST_F(MapTreeTest, DamagedPage_IsAnErrorOfItsBlocksOnly) {
 TEST_F(MapTreeTest, PageBesideOneThatTheDiskCantRead_IsRead) {
   short_store_.longest = 1024;
   for (Lba lba = 0; lba < kBlocks; lba += kFanout) ASSERT_TRUE(Find(lba).ok()) << lba;
+  EXPECT_EQ(client_.counters().lost, 0u);
+  MakeTree(1 << 20);
+  short_store_.longest = 0;
+  EXPECT_TRUE(absl::IsDataLoss(Find(0)));
+  EXPECT_EQ(client_.counters().lost, 1u);
 }
 
 TEST_F(MapTreeTest, WhoWaitsForAGetThatHangs_SendsAnother) {

@@ -40,20 +40,20 @@ HttpTransfer::HttpTransfer(HttpRequest request, HttpClient::Done done,
       attempt_limit_(options.attempt_timeout + TimeFor(request_)),
       deadline_(options.clock() + attempt_limit_),
       idle_deadline_(options.clock() + options.connect_timeout + options.idle_timeout) {
-  ++*connecting_;
+  Count(/*connecting=*/true);
   SetUp();
 }
 
 HttpTransfer::~HttpTransfer() {
-  Connected();
+  Count(/*connecting=*/false);
   curl_easy_cleanup(easy_);
   curl_slist_free_all(headers_);
   curl_slist_free_all(resolve_);
 }
 
-void HttpTransfer::Connected() {
-  if (connecting_ != nullptr) --*connecting_;
-  connecting_ = nullptr;
+void HttpTransfer::Count(bool connecting) {
+  *connecting_ += static_cast<int>(connecting) - static_cast<int>(counted_);
+  counted_ = connecting;
 }
 
 bool HttpTransfer::StillSending() {
@@ -174,7 +174,7 @@ std::string HttpTransfer::Reason(CURLcode code) const {
 int HttpTransfer::OnSend(void* self, char*, char*, int, int) {
   auto* transfer = static_cast<HttpTransfer*>(self);
   transfer->Touch();
-  transfer->Connected();
+  transfer->Count(/*connecting=*/false);
   transfer->unanswered_since_ = transfer->options_.clock();
   const bool may_repeat = transfer->request_.method == "GET" || transfer->request_.method == "HEAD";
   if (may_repeat) return CURL_PREREQFUNC_OK;
@@ -187,7 +187,9 @@ int HttpTransfer::OnSend(void* self, char*, char*, int, int) {
 // away with the connection; it would be sent for minutes otherwise, and a PUT that nobody waits
 // for any more would land (docs/object-lease.md, A2).
 int HttpTransfer::OnSocket(void* self, curl_socket_t socket, curlsocktype) {
-  const auto& options = static_cast<HttpTransfer*>(self)->options_;
+  auto* transfer = static_cast<HttpTransfer*>(self);
+  const auto& options = transfer->options_;
+  transfer->Count(/*connecting=*/true);  // again, where a connection that was kept has broken
   const linger discard{.l_onoff = 1, .l_linger = 0};
   const auto silent_ms =
       static_cast<unsigned>(std::max<int64_t>(1, absl::ToInt64Milliseconds(options.idle_timeout)));

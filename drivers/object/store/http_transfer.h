@@ -20,7 +20,7 @@ namespace diskd::object {
 
 class HttpTransfer {
  public:
-  // Counts in `connecting` until it is sent.
+  // Counts in `connecting` while it has no connection.
   HttpTransfer(HttpRequest request, HttpClient::Done done, const HttpClientOptions& options,
                int* connecting);
   ~HttpTransfer();
@@ -45,7 +45,7 @@ class HttpTransfer {
   void Touch() { idle_deadline_ = options_.clock() + options_.idle_timeout; }
 
   void SetUp();
-  void Connected();
+  void Count(bool connecting);
   absl::StatusOr<HttpAnswer> Result(CURLcode code);
   std::string Reason(CURLcode code) const;
   size_t ExpectedBytes() const;
@@ -62,7 +62,8 @@ class HttpTransfer {
   const HttpRequest request_;
   const HttpClient::Done done_;
   const HttpClientOptions& options_;
-  int* connecting_;  // nullptr: it was sent
+  int* const connecting_;
+  bool counted_ = false;  // in that
   const absl::Duration attempt_limit_;
   const absl::Duration deadline_;
   absl::Duration idle_deadline_;

@@ -195,6 +195,7 @@ std::optional<S3Fault> S3Double::TakeFault(const std::string& method, const std:
       continue;
     }
     S3Fault fault = *it;
+    ++faults_met_[std::string(S3FaultName(fault.action))];
     if (it->count > 0 && --it->count == 0) faults_.erase(it);
     return fault;
   }
@@ -292,6 +293,10 @@ ServerReply S3Double::Control(const ServerRequest& request) {
   } else if (command == "counts") {
     for (const auto& [method, count] : Counts()) {
       absl::StrAppend(&reply.body, method, " ", count, "\n");
+    }
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& [action, count] : faults_met_) {
+      absl::StrAppend(&reply.body, "fault ", action, " ", count, "\n");
     }
   } else {
     return S3ErrorReply(404, "NoSuchCommand");

@@ -101,6 +101,7 @@ class S3Double {
   std::map<std::string, Object> objects_ ABSL_GUARDED_BY(mutex_);
   std::vector<S3Fault> faults_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, int> counts_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, int> faults_met_ ABSL_GUARDED_BY(mutex_);  // by action
   Credentials credentials_ ABSL_GUARDED_BY(mutex_);
   int late_ ABSL_GUARDED_BY(mutex_) = 0;  // held requests
   bool late_now_ ABSL_GUARDED_BY(mutex_) = false;

@@ -67,6 +67,13 @@ bool SetWord(absl::string_view name, absl::string_view value, S3Fault* fault) {
 
 }  // namespace
 
+absl::string_view S3FaultName(S3Fault::Action action) {
+  for (const auto& [name, known] : kActions) {
+    if (known == action) return name;
+  }
+  return "";
+}
+
 absl::StatusOr<S3Fault> ParseS3Fault(absl::string_view text) {
   S3Fault fault;
   bool has_action = false;

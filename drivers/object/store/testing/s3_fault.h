@@ -46,6 +46,8 @@ struct S3Fault {
 // "action=status status=503 code=SlowDown method=PUT key=head count=5 skip=1 delay_ms=20
 // retry_after=1"; every word but `action` may be left out, and a code be empty ("code=").
 absl::StatusOr<S3Fault> ParseS3Fault(absl::string_view text);
+// As it is written there.
+absl::string_view S3FaultName(S3Fault::Action action);
 
 }  // namespace diskd::object
 
