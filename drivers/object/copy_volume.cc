@@ -39,17 +39,9 @@ absl::Status CopyVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig
   ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
   ASSIGN_OR_RETURN(const ObjectVolume parent, ParseVolume(source));
   ASSIGN_OR_RETURN(const auto from, OfflineVolumes::Open(parent));
-  ASSIGN_OR_RETURN(const Head head, from->Run<absl::StatusOr<Head>>([&](Volumes& v, auto done) {
-    v.Load(parent.id, std::move(done));
-  }));
-  RETURN_IF_ERROR(CheckKey(head, parent.options));
-  ASSIGN_OR_RETURN(const sdk::Snapshot found, FindSnapshot(head, snapshot));
-  if (found.size_bytes != config.size_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("snapshot \"", snapshot, "\" has ", found.size_bytes, " bytes, not ",
-                     config.size_bytes, ": copy it as it is, then change the size"));
-  }
-  RETURN_IF_ERROR(CheckTarget(volume, head));
+  ASSIGN_OR_RETURN(const Origin origin,
+                   FindOrigin(*from, parent, parent.options, snapshot, config, "copy"));
+  RETURN_IF_ERROR(CheckTarget(volume, origin.head));
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
   RETURN_IF_ERROR(MarkAsMade(config, *store, volume, ""));
   sdk::ReportProgress(config, 0, config.size_bytes);
@@ -58,7 +50,8 @@ absl::Status CopyVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig
     sdk::ReportProgress(config, blocks * kBlockBytes, of * kBlockBytes);
   };
   RETURN_IF_ERROR(from->Run<absl::Status>([&](Volumes& volumes, auto done) {
-    volumes.CopyTo(parent.id, found.id, to->volumes(), volume.id, progress, std::move(done));
+    volumes.CopyTo(parent.id, origin.snapshot.id, to->volumes(), volume.id, progress,
+                   std::move(done));
   }));
   return MakeLogFile(volume.log_path, volume.log_bytes);
 }

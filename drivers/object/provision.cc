@@ -199,6 +199,23 @@ absl::Status ProvisionVolume(const sdk::VolumeConfig& config) {
   return MakeLogFile(volume.log_path, volume.log_bytes);
 }
 
+absl::StatusOr<Origin> FindOrigin(OfflineVolumes& offline, const ObjectVolume& parent,
+                                  const Options& key, const std::string& snapshot,
+                                  const sdk::VolumeConfig& config, const char* verb) {
+  Origin origin;
+  ASSIGN_OR_RETURN(origin.head, offline.Run<absl::StatusOr<Head>>([&](Volumes& volumes, auto done) {
+    volumes.Load(parent.id, std::move(done));
+  }));
+  RETURN_IF_ERROR(CheckKey(origin.head, key));
+  ASSIGN_OR_RETURN(origin.snapshot, FindSnapshot(origin.head, snapshot));
+  if (origin.snapshot.size_bytes != config.size_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("snapshot \"", snapshot, "\" has ", origin.snapshot.size_bytes, " bytes, not ",
+                     config.size_bytes, ": ", verb, " it as it is, then change the size"));
+  }
+  return origin;
+}
+
 absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
                          const std::string& snapshot) {
   ASSIGN_OR_RETURN(const ObjectVolume volume, ParseVolume(config));
@@ -214,22 +231,13 @@ absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfi
                                                    volume.store.url));
   }
   ASSIGN_OR_RETURN(const auto offline, OfflineVolumes::Open(volume));
-  ASSIGN_OR_RETURN(const Head head,
-                   offline->Run<absl::StatusOr<Head>>([&](Volumes& volumes, auto done) {
-                     volumes.Load(parent.id, std::move(done));
-                   }));
-  RETURN_IF_ERROR(CheckKey(head, volume.options));
-  ASSIGN_OR_RETURN(const sdk::Snapshot found, FindSnapshot(head, snapshot));
-  if (found.size_bytes != config.size_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("snapshot \"", snapshot, "\" has ", found.size_bytes, " bytes, not ",
-                     config.size_bytes, ": clone it as it is, then change the size"));
-  }
+  ASSIGN_OR_RETURN(const Origin origin,
+                   FindOrigin(*offline, parent, volume.options, snapshot, config, "clone"));
   // Before the store knows of the clone: its removal has to find the source.
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(volume.store));
   RETURN_IF_ERROR(MarkAsMade(config, *store, volume, parent.id.Hex()));
   RETURN_IF_ERROR(offline->Run<absl::Status>([&](Volumes& volumes, auto done) {
-    volumes.Clone(parent.id, found.id, volume.id, std::move(done));
+    volumes.Clone(parent.id, origin.snapshot.id, volume.id, std::move(done));
   }));
   return MakeLogFile(volume.log_path, volume.log_bytes);
 }

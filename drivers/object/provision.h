@@ -7,9 +7,13 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "drivers/object/env/store.h"
+#include "drivers/object/format/head.h"
 #include "drivers/object/object_volume.h"
+#include "drivers/object/offline_volumes.h"
 #include "drivers/sdk/driver.h"
+#include "drivers/sdk/features.h"
 
 namespace diskd::object {
 
@@ -18,6 +22,16 @@ namespace diskd::object {
 absl::Status CheckFencing(Store& store, const ObjectVolume& volume);
 // The volume in the store, and its log.
 absl::Status ProvisionVolume(const sdk::VolumeConfig& config);
+// What a clone or a copy begins as.
+struct Origin {
+  Head head;
+  sdk::Snapshot snapshot;
+};
+// `key`: the options with the key of `parent`. INVALID_ARGUMENT: `config` has another size; `verb`
+// says in the message what to do instead.
+absl::StatusOr<Origin> FindOrigin(OfflineVolumes& offline, const ObjectVolume& parent,
+                                  const Options& key, const std::string& snapshot,
+                                  const sdk::VolumeConfig& config, const char* verb);
 // In place of ProvisionVolume: begins as the snapshot, shares its data.
 absl::Status CloneVolume(const sdk::VolumeConfig& config, const sdk::VolumeConfig& source,
                          const std::string& snapshot);

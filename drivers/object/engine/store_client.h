@@ -41,7 +41,7 @@ class StoreClient {
   // How long there may be no definite answer.
   struct Patience {
     absl::Duration unreached = absl::InfiniteDuration();
-    int tries = 0;          // at least, unless they take long
+    int tries = 0;          // at least, unless they take long or the budget is used up
     absl::Duration absent;  // NOT_FOUND, where it can't be; zero: after three tries
   };
   // The tries of one call, or of work around some.
